@@ -1,0 +1,5 @@
+"""Model conversions: any framework to ONNX, ONNX to typed precisions, typed ONNX to TensorRT engines.
+
+An import package of its own with its own command line. It imports nothing of `gateway`, so that CI can build
+engines without installing the gateway.
+"""

@@ -1,0 +1,1 @@
+"""The control process: what an operator asks, on its own port."""

@@ -1,0 +1,64 @@
+"""Everything that can go wrong, as one tree that knows no protocol.
+
+Three kinds: the caller's fault (`InvalidRequest` and below), the peer's fault (`UpstreamError` and below), and the
+operator's (`SetupError` and below), which never reach a client. `wire/status.py` is the one table from the first two
+to HTTP and gRPC. A message says what was wrong, where, and what to do; it goes to the client as it is, so it never
+holds an internal address, path or traceback.
+"""
+
+
+class GatewayError(Exception):
+    """Base of every error that the gateway raises on purpose."""
+
+    @property
+    def message(self) -> str:
+        """What was wrong, where, and what to do."""
+        return str(self.args[0]) if self.args else type(self).__name__
+
+
+class InvalidRequest(GatewayError):  # noqa: N818 - the field's own term reads better than a suffix everywhere
+    """The request breaks the protocol."""
+
+
+class MalformedMessage(InvalidRequest):
+    """The request's bytes cannot be parsed at all."""
+
+
+class UnknownRoute(InvalidRequest):
+    """No such endpoint: what is not in the route table is refused."""
+
+
+class MethodNotAllowed(InvalidRequest):
+    """The endpoint exists, but not with this HTTP method."""
+
+
+class RequestTooLarge(InvalidRequest):
+    """The request is larger than the configured limit."""
+
+
+class UnsupportedFeature(InvalidRequest):
+    """The protocol has it, this gateway does not serve it."""
+
+
+class DeadlineExceeded(GatewayError):
+    """The request's time was up."""
+
+
+class UpstreamError(GatewayError):
+    """Triton could not be asked, or did not answer properly."""
+
+
+class UpstreamUnavailable(UpstreamError):
+    """Nothing was sent: Triton cannot be reached right now, so asking again is safe."""
+
+
+class UpstreamBroken(UpstreamError):
+    """The connection broke after the request went out: it may or may not have been executed."""
+
+
+class SetupError(GatewayError):
+    """The gateway cannot start; the message is one line that says what to do."""
+
+
+class ConfigError(SetupError):
+    """The configuration is wrong; the message names the file, the line and the fix."""

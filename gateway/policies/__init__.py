@@ -1,0 +1,1 @@
+"""One file a policy; the order is the list in `gateway/app.py`."""

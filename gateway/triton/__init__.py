@@ -1,0 +1,1 @@
+"""The embedded Triton: fetched, launched, supervised and healed."""

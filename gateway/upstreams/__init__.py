@@ -1,0 +1,1 @@
+"""Where a `Call` goes: one implementation a protocol behind one interface."""

@@ -1,0 +1,1 @@
+"""Sans-I/O: bytes of a protocol to a request head and back."""

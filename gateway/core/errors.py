@@ -16,7 +16,7 @@ class GatewayError(Exception):
         return str(self.args[0]) if self.args else type(self).__name__
 
 
-class InvalidRequest(GatewayError):  # noqa: N818 - the field's own term reads better than a suffix everywhere
+class InvalidRequest(GatewayError):
     """The request breaks the protocol."""
 
 
@@ -30,6 +30,10 @@ class UnknownRoute(InvalidRequest):
 
 class MethodNotAllowed(InvalidRequest):
     """The endpoint exists, but not with this HTTP method."""
+
+    def __init__(self, message: str, allowed: str) -> None:
+        super().__init__(message)
+        self.allowed = allowed
 
 
 class RequestTooLarge(InvalidRequest):

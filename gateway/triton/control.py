@@ -1,0 +1,90 @@
+"""The part of a real Triton's API that loads, unloads and looks at models; see `gateway.repository.reconcile`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import grpc
+import httpx
+
+from gateway.repository.reconcile import ControlError, IndexRow
+
+_SERVICE = "/inference.GRPCInferenceService/"
+_ANSWER_SECONDS = 10.0  # for the questions that Triton answers from memory
+
+
+class TritonControl:
+    """A real Triton. An asynchronous context manager, which holds its connections.
+
+    Models are loaded and unloaded over gRPC: over HTTP a load occupies one of Triton's few HTTP threads until the model
+    is there, and every request on a connection of the same thread waits for it, often all of them (measured).
+    """
+
+    def __init__(self, http: str, grpc_address: str) -> None:
+        self._http_address, self._grpc_address = http, grpc_address
+
+    async def __aenter__(self) -> Self:
+        self._http = httpx.AsyncClient(
+            base_url=f"http://{self._http_address}", timeout=_ANSWER_SECONDS, trust_env=False
+        )
+        self._channel = grpc.aio.insecure_channel(
+            self._grpc_address, options=(("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+        await self._channel.close()
+
+    async def live(self) -> bool:
+        """See `ModelControl`."""
+        try:
+            return (await self._http.get("/v2/health/live")).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    async def load(self, model: str, timeout: float) -> None:
+        """See `ModelControl`."""
+        await self._call("RepositoryModelLoad", model, timeout, "loaded")
+
+    async def unload(self, model: str, timeout: float) -> None:
+        """See `ModelControl`."""
+        await self._call("RepositoryModelUnload", model, timeout, "unloaded")
+
+    async def ready(self, model: str) -> bool:
+        """See `ModelControl`."""
+        return (await self._ask("GET", f"/v2/models/{model}/ready")).status_code == 200
+
+    async def index(self) -> Sequence[IndexRow]:
+        """See `ModelControl`."""
+        answer = await self._ask("POST", "/v2/repository/index")
+        if answer.status_code != 200:
+            raise ControlError(f"the repository index was refused: {answer.text}")
+        fields = ("name", "version", "state", "reason")
+        return [IndexRow(**{field: row.get(field, "") for field in fields}) for row in answer.json()]
+
+    async def _ask(self, method: str, path: str) -> httpx.Response:
+        try:
+            return await self._http.request(method, path)
+        except httpx.HTTPError as error:
+            raise ControlError(f"Triton does not answer: {error or type(error).__name__}") from None
+
+    async def _call(self, method: str, model: str, timeout: float, done: str) -> None:
+        try:
+            call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(_SERVICE + method)
+            await call(_with_model_name(model), timeout=timeout)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise ControlError(f"it was not {done} within {timeout:g} s") from None
+            raise ControlError(error.details() or error.code().name) from None
+
+
+def _with_model_name(model: str) -> bytes:
+    """A RepositoryModelLoadRequest or RepositoryModelUnloadRequest: the name is field 2 of both."""
+    name, length = model.encode(), bytearray()
+    size = len(name)
+    while size > 0x7F:
+        length.append(size & 0x7F | 0x80)
+        size >>= 7
+    return b"\x12" + bytes(length) + bytes([size]) + name

@@ -1,0 +1,47 @@
+"""Which model folders may be shown to Triton at all.
+
+Triton starts a backend process as `bash -c "exec STUB REPOSITORY/MODEL/VERSION/FILE ..."` without quotes. A space in
+any of these makes the load hang for ever, and other characters run as commands. What is refused here never reaches it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_SAFE_VALUE = re.compile(r"[A-Za-z0-9._/-]*")
+_STRING = r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'"""
+# The two settings that end up on that command line: the file's name, and an environment that it sources.
+_FILE_NAME = re.compile(rf"\b(default_model_filename)\s*:\s*((?:(?:{_STRING})\s*)+)")
+_PARAMETER = re.compile(
+    rf"""["'](EXECUTION_ENV_PATH)["']\s*[,;]?\s*value\s*:?\s*[{{<]\s*string_value\s*:\s*((?:(?:{_STRING})\s*)+)"""
+)
+
+
+def why_unsafe(repository: Path, model: str) -> str | None:
+    """Why a model cannot be given to Triton, as one sentence; None when it can."""
+    if not _SAFE_NAME.fullmatch(model):
+        return (
+            f"the folder's name {model!r} has characters that Triton cannot take; rename it with letters, digits, "
+            "`_`, `-` and `.` only"
+        )
+    folder = repository / model
+    if not folder.is_dir():
+        return f"there is no folder {model!r} in {repository}"
+    try:
+        text = (folder / "config.pbtxt").read_text("utf-8", "replace")
+    except FileNotFoundError:
+        return None  # Triton completes it
+    except OSError as error:
+        return f"its config.pbtxt cannot be read: {error.strerror}"
+    text = re.sub(rf"({_STRING})|#[^\n]*", lambda match: match[1] or "", text)  # without comments
+    for field, value in (*_FILE_NAME.findall(text), *_PARAMETER.findall(text)):
+        # Adjacent strings are one, as in C. An escape may stand for anything, so a backslash is not safe either.
+        joined = "".join(part[1:-1] for part in re.findall(_STRING, value)).replace("$$TRITON_MODEL_DIRECTORY", "")
+        if not _SAFE_VALUE.fullmatch(joined):
+            return (
+                f"{field} in its config.pbtxt has characters that Triton cannot take; use letters, digits, `_`, `-`, "
+                "`.` and `/` only"
+            )
+    return None

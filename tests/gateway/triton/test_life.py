@@ -1,0 +1,192 @@
+"""One life of a server that is this test process, with a fake control API and backend processes that look real."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway.repository.reconcile import ControlError, FakeControl
+from gateway.triton.board import Board
+from gateway.triton.life import Life
+from gateway.triton.log import LogReader
+from gateway.triton.runtime import SHARED_MEMORY
+from gateway.triton.status import Event, EventKind, ModelState
+from gateway.triton.stubs import find
+
+from .conftest import StartStub, Until
+
+
+class FakeServer(FakeControl):
+    """A Triton that starts a backend process for each model that it loads, and ends it on unload."""
+
+    def __init__(self, models: list[str], start_stub: StartStub, failures: dict[str, str] | None = None) -> None:
+        super().__init__(models, failures)
+        self._start_stub = start_stub
+        self.stubs: dict[str, subprocess.Popen[bytes]] = {}
+        self.answers = True
+
+    async def live(self) -> bool:
+        return self.answers
+
+    async def load(self, model: str, timeout: float) -> None:
+        await super().load(model, timeout)
+        if model not in self.stubs:
+            self.stubs[model] = self._start_stub(model, region=f"triton-gateway-test-{os.getpid()}-{len(self.calls)}")
+
+    async def unload(self, model: str, timeout: float) -> None:
+        await super().unload(model, timeout)
+        if stub := self.stubs.pop(model, None):
+            stub.kill()
+
+
+class Stage:
+    """A life with everything around it."""
+
+    def __init__(self, server: FakeServer, models: Path) -> None:
+        self.server = server
+        self.events: list[Event] = []
+        self.board = Board("triton.log", self.events.append)
+        log = LogReader(models.parent / "triton.log")
+        self.life = Life(
+            control=server,
+            pid=os.getpid(),
+            models=models,
+            log=log,
+            board=self.board,
+            readable=lambda text: text.replace(str(models), "my-models"),
+            load_timeout=10,
+        )
+
+    def kinds(self, model: str) -> list[EventKind]:
+        return [event.kind for event in self.events if event.model == model]
+
+    @asynccontextmanager
+    async def living(self, *models: str) -> AsyncIterator[None]:
+        self.life.desire(models)
+        task = asyncio.create_task(self.life.run(10))
+        try:
+            async with asyncio.timeout(10):
+                await self.board.settled.wait()
+            yield
+        finally:
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+
+StageFor = Callable[..., Stage]
+
+
+@pytest.fixture
+def stage(models: Path, start_stub: StartStub) -> StageFor:
+    def build(*names: str, failures: dict[str, str] | None = None) -> Stage:
+        return Stage(FakeServer(list(names), start_stub, failures), models)
+
+    return build
+
+
+async def test_every_model_is_loaded_or_known_to_have_failed(stage: StageFor, models: Path) -> None:
+    s = stage("add", "bad", failures={"bad": f"Internal: no weights in {models}/bad"})
+    async with s.living("add", "bad"):
+        status = s.board.status().models
+        assert status["add"].state is ModelState.READY
+        assert (status["bad"].state, status["bad"].reason) == (ModelState.FAILED, "no weights in my-models/bad")
+
+
+async def test_a_server_that_does_not_answer_is_given_up(stage: StageFor) -> None:
+    s = stage("add")
+    s.server.answers = False
+    with pytest.raises(TimeoutError):
+        await s.life.run(0.1)
+
+
+async def test_a_model_whose_process_dies_is_unloaded_and_loaded_again(
+    stage: StageFor, models: Path, until: Until
+) -> None:
+    s = stage("add", "mul")
+    async with s.living("add", "mul"):
+        region = SHARED_MEMORY / next(stub.region for stub in find(os.getpid(), models) if stub.model == "add")
+        region.write_bytes(b"x")
+        s.server.calls.clear()
+        s.server.stubs["add"].kill()
+        await until(lambda: s.board.status().heals)
+        assert s.server.calls == [("unload", "add"), ("load", "add")]
+        assert s.board.status().models["add"].state is ModelState.READY
+        assert not region.exists()
+    assert s.kinds("add")[-2:] == [EventKind.MODEL_HEALING, EventKind.MODEL_HEALED]
+    assert EventKind.MODEL_HEALING not in s.kinds("mul")
+
+
+async def test_a_model_that_keeps_dying_is_healed_later_and_later(stage: StageFor, until: Until) -> None:
+    s = stage("add")
+    async with s.living("add"):
+        for _ in range(2):
+            before = s.board.status().heals
+            s.server.stubs["add"].kill()
+            await until(lambda: s.board.status().heals > before)  # noqa: B023 - waited for within the loop
+        s.server.stubs["add"].kill()
+        await until(lambda: s.board.status().models["add"].state is ModelState.HEALING)
+        assert "add" not in s.server.loaded  # clients hear that it is not ready, meanwhile
+    assert [event.seconds for event in s.events if event.kind is EventKind.MODEL_HEALING] == [0, 1, 2]
+
+
+async def test_healing_goes_on_while_the_load_fails(stage: StageFor, until: Until) -> None:
+    s = stage("add")
+    async with s.living("add"):
+        s.server.failures["add"] = "Internal: out of memory"
+        s.server.stubs["add"].kill()
+        await until(lambda: "out of memory" in s.board.status().models["add"].reason)
+        assert s.board.status().models["add"].state is ModelState.HEALING
+        del s.server.failures["add"]
+        await until(lambda: s.board.status().heals == 1)
+
+
+async def test_processes_that_end_because_a_model_is_unloaded_are_no_deaths(stage: StageFor, until: Until) -> None:
+    s = stage("add", "mul")
+    async with s.living("add", "mul"):
+        s.board.busy()
+        s.life.desire(["mul"])
+        await until(s.board.settled.is_set)
+        assert s.server.loaded == {"mul"}
+    assert EventKind.MODEL_HEALING not in s.kinds("add")
+
+
+async def test_a_process_that_was_replaced_is_no_death(stage: StageFor, start_stub: StartStub, until: Until) -> None:
+    s = stage("add")
+    async with s.living("add"):
+        old = s.server.stubs["add"]
+        s.server.stubs["add"] = start_stub("add")  # someone else asked Triton to load it anew
+        old.kill()
+        old.wait()
+        seen = time.monotonic()
+        await until(lambda: time.monotonic() - seen > 0.1)
+        assert s.board.status().heals == 0
+    assert EventKind.MODEL_HEALING not in s.kinds("add")
+
+
+async def test_a_model_that_is_added_while_it_runs_is_loaded(stage: StageFor, until: Until) -> None:
+    s = stage("add", "mul")
+    async with s.living("add"):
+        s.board.busy()
+        s.life.desire(["add", "mul"])
+        await until(s.board.settled.is_set)
+        assert s.server.loaded == {"add", "mul"}
+        assert s.kinds("add") == [EventKind.MODEL_LOADING, EventKind.MODEL_READY]  # once
+
+
+async def test_a_server_that_refuses_its_index_fails_its_models_and_lives_on(stage: StageFor) -> None:
+    s = stage("add")
+
+    async def refuse() -> list[object]:
+        raise ControlError("the repository index was refused")
+
+    s.server.index = refuse  # type: ignore[method-assign,assignment]
+    async with s.living("add"):
+        assert s.board.status().models["add"].reason == "the repository index was refused"

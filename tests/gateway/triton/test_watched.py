@@ -1,0 +1,78 @@
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.repository.reconcile import ControlError, FakeControl
+from gateway.triton.log import LogReader
+from gateway.triton.stubs import StubWatch
+from gateway.triton.watched import WatchedControl, early_end
+
+from .conftest import StartStub, Until
+
+
+class Hanging(FakeControl):
+    """A Triton whose loads end only by their time limit."""
+
+    async def load(self, model: str, timeout: float) -> None:  # noqa: ARG002
+        await asyncio.sleep(timeout)
+        raise ControlError(f"it was not loaded within {timeout:g} s")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> LogReader:
+    (tmp_path / "log").write_text(
+        "I1121 02:10:53.882998 1 pb_stub.cc:2105]  Failed to preinitialize Python stub: long ago\n"
+    )
+    return LogReader(tmp_path / "log")
+
+
+async def test_a_load_whose_process_ended_early_is_given_up_with_the_reason(log: LogReader, models: Path) -> None:
+    watch = StubWatch(os.getpid(), models, lambda _: None)
+    loading = asyncio.create_task(WatchedControl(Hanging([]), watch, log).load("add", 60))
+    await asyncio.sleep(0)
+    with log.path.open("a") as file:
+        file.write(
+            "I1121 02:10:53.882998 1 pb_stub.cc:2105]  Failed to preinitialize Python stub: no model.py in 'add'\n"
+        )
+    with pytest.raises(ControlError, match=r"ended before the model was loaded: no model.py in 'add'"):
+        await loading
+    watch.close()
+
+
+async def test_a_load_that_takes_too_long_loses_its_process(
+    log: LogReader, models: Path, start_stub: StartStub, until: Until
+) -> None:
+    stub = start_stub("add")
+    watch = StubWatch(os.getpid(), models, lambda _: None)
+    with pytest.raises(ControlError, match=r"not loaded within 0.5 s"):
+        await WatchedControl(Hanging([]), watch, log).load("add", 0.5)
+    await until(lambda: stub.poll() is not None)
+    watch.close()
+
+
+async def test_a_load_that_works_has_made_its_processes_known(
+    log: LogReader, models: Path, start_stub: StartStub
+) -> None:
+    watch = StubWatch(os.getpid(), models, lambda _: None)
+    stub = start_stub("add")
+    await WatchedControl(FakeControl(["add"]), watch, log).load("add", 60)
+    assert [known.pid for known in watch.of("add")] == [stub.pid]
+    watch.close()
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("I1 pb_stub.cc:2105]  Failed to preinitialize Python stub: no such file", "no such file"),
+        ("bash: line 1: /x/stub: No such file or directory", "line 1: /x/stub: No such file or directory"),
+        (
+            "/x/stub: error while loading shared libraries: libpython3.11.so.1.0: cannot open",
+            "error while loading shared libraries: libpython3.11.so.1.0: cannot open",
+        ),
+        ("E1 model.cc:1] all is lost", None),
+    ],
+)
+def test_what_a_log_says_about_an_early_end(line: str, reason: str | None) -> None:
+    assert early_end(f"before\n{line}\n") == reason

@@ -1,0 +1,1 @@
+"""ONNX Runtime: serves `model.onnx`."""

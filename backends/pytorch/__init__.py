@@ -1,0 +1,1 @@
+"""PyTorch: serves TorchScript (`model.pt`) and exported programs (`model.pt2`)."""

@@ -1,0 +1,1 @@
+"""TensorFlow: serves SavedModels (`model.savedmodel/`)."""

@@ -62,6 +62,7 @@ $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed; install one, or give it with PYTHON=..." >&2; exit 1; }
 	@echo "Creating $(VENV) with $(PYTHON)"
 	@$(PYTHON) -m venv $(VENV) || { echo "error: $(PYTHON) cannot make a venv; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@$(TO_PIP) --quiet --upgrade pip  # the locked one, which tells its progress while it downloads
 
 $(RUN_STAMP): pyproject.toml requirements.lock | $(BIN)/python
 	@echo "Installing triton-gateway with $(FRAMEWORKS) (PyTorch and TensorFlow are large: this takes a minute or more)"

@@ -14,8 +14,8 @@ from gateway.triton.runtime import RuntimeFolder
 
 # tritonserver 2.51 parses JSON by recursion and lists a request's buffers on the stack, 16 bytes each, in its HTTP
 # threads: a 20 MB body in chunks of 10 bytes or an array 200,000 deep ends the whole server with a segmentation fault.
-# glibc gives a new thread the soft limit as its stack. 1 GiB holds every body of 64 MiB in chunks of one byte. It is
-# address space, not memory: measured RSS is the same as with 8 MiB.
+# glibc gives a new thread the soft limit as its stack. 1 GiB is what 64 MiB in chunks of one byte need by calculation.
+# It is address space, not memory: measured RSS is the same as with 8 MiB.
 _STACK_BYTES = 2**30
 # Each backend process has a region of shared memory for tensors, which grows by itself; Triton's own default.
 _SHARED_MEMORY_BYTES = 2**20

@@ -1,12 +1,13 @@
 """What every `ModelControl` does, whether it is a real Triton or the double.
 
-The control under test knows a model `add` that can be loaded, a model `bad` that cannot, because of "no weights", and no
-model `gone`.
+The control under test knows a model `add` that can be loaded, a model `bad` that cannot, because of "no weights", and
+no model `gone`.
 """
 
 from __future__ import annotations
 
 import pytest
+
 from gateway.repository.reconcile import ControlError, ModelControl
 
 

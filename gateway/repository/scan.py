@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.core.errors import SetupError
+from gateway.repository.config_text import top_level_strings
 
 # A model's name becomes a part of a shell command inside Triton, and of URLs.
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -36,15 +37,6 @@ _FILES_OF_BACKEND = {
 }
 
 _VERSION = re.compile(r"[1-9][0-9]*")
-_TOKEN = re.compile(
-    r"""
-      \#[^\n]*                                                  # a comment
-    | "(?P<double>(?:[^"\\\n]|\\.)*)" | '(?P<single>(?:[^'\\\n]|\\.)*)'
-    | (?P<open>[{\[<]) | (?P<close>[}\]>])
-    | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
-    """,
-    re.VERBOSE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,19 +145,4 @@ def _read_settings(path: Path) -> dict[str, str]:
         text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return {}
-    return dict(_top_level_strings(text))
-
-
-def _top_level_strings(text: str) -> Iterator[tuple[str, str]]:
-    depth, field = 0, None
-    for token in _TOKEN.finditer(text):
-        kind = token.lastgroup
-        if kind == "open":
-            depth += 1
-        elif kind == "close":
-            depth -= 1
-        elif depth == 0 and kind == "word":
-            field = token["word"]
-        elif depth == 0 and kind in ("double", "single") and field:
-            yield field, token[kind]
-            field = None
+    return dict(top_level_strings(text))

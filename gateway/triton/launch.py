@@ -21,8 +21,14 @@ _STACK_BYTES = 2**30
 _SHARED_MEMORY_BYTES = 2**20
 
 
-def arguments(section: TritonSection, ports: Ports, install: TritonInstall, runtime: RuntimeFolder) -> list[str]:
-    """The command line of tritonserver."""
+def arguments(
+    section: TritonSection, ports: Ports, install: TritonInstall, runtime: RuntimeFolder, *, auto_complete: bool
+) -> list[str]:
+    """The command line of tritonserver.
+
+    Completing starts a backend process for a moment before every load, whether or not there is anything to complete:
+    1.1 s for each, measured. So it is left out where no model needs it.
+    """
     host = numeric(section.host)
     # The HTTP services take an IPv6 address with this prefix (and without it, listen somewhere else), gRPC in brackets.
     http_host, grpc_host = (f"ipv6:{host}", f"[{host}]") if ":" in host else (host, host)
@@ -50,6 +56,7 @@ def arguments(section: TritonSection, ports: Ports, install: TritonInstall, runt
         # Otherwise environment variables of other products would open further ports.
         "--allow-sagemaker=false",
         "--allow-vertex-ai=false",
+        *(() if auto_complete else ("--disable-auto-complete-config",)),
         *(f"--backend-config=python,{key}={value}" for key, value in python.items()),
     ]
 

@@ -1,4 +1,4 @@
-"""Which model folders may be shown to Triton at all.
+"""Which model folders may be shown to Triton at all, and which of them it need not complete.
 
 Triton starts a backend process as `bash -c "exec STUB REPOSITORY/MODEL/VERSION/FILE ..."` without quotes. A space in
 any of these makes the load hang for ever, and other characters run as commands. What is refused here never reaches it.
@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from gateway.repository import config_text
+
+_OUR_BACKENDS = frozenset({"onnxruntime", "pytorch", "tensorflow"})
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _SAFE_VALUE = re.compile(r"[A-Za-z0-9._/-]*")
 _STRING = r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'"""
@@ -45,3 +48,16 @@ def why_unsafe(repository: Path, model: str) -> str | None:
                 "`.` and `/` only"
             )
     return None
+
+
+def is_complete(repository: Path, model: str) -> bool:
+    """Whether Triton need not ask the model's backend for the rest of its configuration.
+
+    Only our own backends are known to add nothing then: a Python model of the user's own may do what it likes in
+    `auto_complete_config`.
+    """
+    try:
+        text = (repository / model / "config.pbtxt").read_text("utf-8", "replace")
+    except OSError:
+        return False
+    return dict(config_text.top_level_strings(text)).get("backend") in _OUR_BACKENDS and config_text.is_complete(text)

@@ -169,7 +169,7 @@ class EmbeddedTriton:
         """Show Triton the models that are safe to show; note the others as failed. Returns the safe ones."""
         safe = []
         for model in dict.fromkeys(names):
-            reason = model_folders.why_unsafe(self._repository, model)
+            reason = model_folders.why_unsafe(self._repository, model) or self._why_too_late(model)
             if reason:
                 self._board.model_failed(model, reason)
             else:
@@ -177,8 +177,20 @@ class EmbeddedTriton:
                 safe.append(model)
         return tuple(safe)
 
+    def _why_too_late(self, model: str) -> str | None:
+        if self._life is None or self._auto_complete or model_folders.is_complete(self._repository, model):
+            return None
+        return (
+            "its config.pbtxt leaves something out, and Triton was started for complete ones only, which is faster: "
+            "give max_batch_size, and name, data_type and dims of all inputs and outputs, or start Triton again"
+        )
+
     async def _launch(self) -> TritonProcess:
-        command = launch.arguments(self._section, self._ports, self._install, self._runtime)
+        complete = [model_folders.is_complete(self._repository, model) for model in self._safe]
+        self._auto_complete = not complete or not all(complete)
+        command = launch.arguments(
+            self._section, self._ports, self._install, self._runtime, auto_complete=self._auto_complete
+        )
         process = await TritonProcess.launch(command, self._environment, self._runtime, self._log.path)
         self._board.launched(process.pid)
         return process

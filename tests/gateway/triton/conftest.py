@@ -38,7 +38,8 @@ def start_stub(models: Path) -> Iterator[StartStub]:
     def start(model: str, region: str = "no-region", instance: str = "") -> subprocess.Popen[bytes]:
         file = models / model / "1" / "model.py"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("read forever\n")  # a shell waits here for its standard input
+        if not file.exists():  # an older process may be about to read it
+            file.write_text("read forever\n")  # a shell waits here for its standard input
         words = ["/x/triton_python_backend_stub", str(file), region, "1048576", "1048576", "1", "/x", "336"]
         command = [*words, instance or f"{model}_0", "DEFAULT"]
         process = subprocess.Popen(command, executable="/bin/sh", stdin=subprocess.PIPE)

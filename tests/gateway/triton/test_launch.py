@@ -19,7 +19,7 @@ def runtime(tmp_path: Path) -> RuntimeFolder:
 
 
 def test_triton_is_started_for_this_machine_alone_and_loads_only_what_it_is_told(runtime: RuntimeFolder) -> None:
-    argv = arguments(TritonSection(), Ports(8000, 8001, 8002), INSTALL, runtime)
+    argv = arguments(TritonSection(), Ports(8000, 8001, 8002), INSTALL, runtime, auto_complete=True)
     assert argv[0] == "/cache/triton/pytriton/tritonserver/bin/tritonserver"
     assert {
         "--model-control-mode=explicit",
@@ -36,8 +36,14 @@ def test_triton_is_started_for_this_machine_alone_and_loads_only_what_it_is_told
     } <= set(argv)
 
 
+@pytest.mark.parametrize("auto_complete", [True, False])
+def test_configurations_are_completed_only_where_one_needs_it(runtime: RuntimeFolder, auto_complete: bool) -> None:
+    argv = arguments(TritonSection(), Ports(8000, 8001, 8002), INSTALL, runtime, auto_complete=auto_complete)
+    assert ("--disable-auto-complete-config" in argv) is not auto_complete
+
+
 def test_each_of_triton_s_services_takes_an_ipv6_address_in_its_own_way(runtime: RuntimeFolder) -> None:
-    argv = arguments(TritonSection(host="::1"), Ports(8000, 8001, 8002), INSTALL, runtime)
+    argv = arguments(TritonSection(host="::1"), Ports(8000, 8001, 8002), INSTALL, runtime, auto_complete=True)
     assert {"--http-address=ipv6:::1", "--grpc-address=[::1]", "--metrics-address=ipv6:::1"} <= set(argv)
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.triton.models import why_unsafe
+from gateway.triton.models import is_complete, why_unsafe
 
 
 def make(repository: Path, model: str, config: str | None = None) -> None:
@@ -57,3 +57,18 @@ def test_a_configuration_with_ordinary_file_names_is_safe(tmp_path: Path, config
 def test_a_configuration_that_puts_more_on_the_command_line_is_not(tmp_path: Path, config: str, field: str) -> None:
     make(tmp_path, "add", config)
     assert str(why_unsafe(tmp_path, "add")).startswith(f"{field} in its config.pbtxt")
+
+
+ONE = '{ name: "A" data_type: TYPE_FP32 dims: 2 }'
+TENSORS = f"max_batch_size: 4 input {ONE} output {ONE}"
+
+
+def test_a_complete_configuration_for_one_of_our_backends_needs_no_completing(tmp_path: Path) -> None:
+    make(tmp_path, "whole", f'backend: "onnxruntime" {TENSORS}')
+    assert is_complete(tmp_path, "whole")
+
+
+@pytest.mark.parametrize("config", [None, 'backend: "onnxruntime"', f'backend: "python" {TENSORS}', TENSORS])
+def test_without_one_or_for_a_backend_that_may_add_something_it_does(tmp_path: Path, config: str | None) -> None:
+    make(tmp_path, "part", config)
+    assert not is_complete(tmp_path, "part")

@@ -42,13 +42,13 @@ class Narrator:
 
     def skipped(self, model: str, reason: str) -> None:
         """Say that a model is left out, and why."""
-        self._console.print(f"{_INDENT}[dim]- {escape(model)} is left out: {escape(reason)}[/]")
+        self._console.print(f"{_INDENT}[dim]- {escape(model)} is left out: {escape(reason)}[/]", soft_wrap=True)
 
     def tell(self, event: Event) -> None:
         """Say what happened, where a person wants to know."""
         line = self._line(event)
         if line:
-            self._console.print(f"{_INDENT}{line}", highlight=False)
+            self._console.print(f"{_INDENT}{line}", highlight=False, soft_wrap=True)
 
     def ready(self, addresses: Mapping[str, str], seconds: float) -> None:
         """Say where to find everything."""

@@ -54,7 +54,7 @@ def prepare(config: Config, console: Console) -> Prepared:
     install = ensure_triton(config.triton.cache_dir or default_cache_dir(os.environ), console)
     if (repository / "manifest.yaml").exists():
         fetch_samples(repository, frameworks, console)
-    folders = scan(repository, frameworks)
+    folders = scan(repository, config.repository.frameworks)
     models = tuple(folder for folder in folders if folder.problem is None)
     skipped = tuple(folder for folder in folders if folder.problem is not None)
     return Prepared(install, models, skipped)
@@ -105,16 +105,16 @@ class Gateway:
         """
         stop = _on_signals()
         async with AsyncExitStack() as stack:
-            try:
-                if not await _unless(stop, self._start(prepared, stack)):
-                    return
-                if demo and not await _unless(stop, self._demonstrate()):
-                    return
-                self._console.print("[bold]Serving.[/] Ctrl-C stops.")
-                await stop.wait()
-            finally:
-                self._console.print("Stopping: requests in flight are finished first ...")
+            await _unless(stop, self._serve(prepared, demo, stack))
+            self._console.print("Stopping: requests in flight are finished first ...")
         self._console.print("Stopped.")
+
+    async def _serve(self, prepared: Prepared | None, demo: bool, stack: AsyncExitStack) -> None:
+        await self._start(prepared, stack)
+        if demo:
+            await self._demonstrate()
+        self._console.print("[bold]Serving.[/] Ctrl-C stops.")
+        await asyncio.Event().wait()
 
     async def _start(self, prepared: Prepared | None, stack: AsyncExitStack) -> None:
         with self._narrator.working("Starting"):
@@ -129,12 +129,13 @@ class Gateway:
                 await self._triton.wait_ready()
         self._publish()
         self._narrator.ready(self._addresses, time.monotonic() - self._started)
-        ready = await self._ask("GET", "/v2/health/ready")
-        if self._triton is None and (ready is None or ready.status_code != 200):
-            self._console.print(
-                "[yellow]The external Triton is not ready yet:[/] inference gets 503 until it is. If that lasts, check "
-                "`upstream` in the configuration."
-            )
+        if self._triton is None:
+            ready = await self._ask("GET", "/v2/health/ready")
+            if ready is None or ready.status_code != 200:
+                self._console.print(
+                    "[yellow]The external Triton is not ready yet:[/] inference gets 503 until it is. "
+                    "If that lasts, check `upstream` in the configuration."
+                )
 
     async def _start_triton(self, prepared: Prepared, stack: AsyncExitStack) -> None:
         for folder in prepared.skipped:
@@ -211,15 +212,13 @@ def _on_signals() -> asyncio.Event:
     return stop
 
 
-async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Do `work` and say True, or give it up when `stop` is set and say False."""
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Do `work` until it fails, ends, or `stop` is set."""
     task, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             await task
-            return True
-        return False
     finally:
         for owned in (task, stopped):
             owned.cancel()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
+from collections.abc import Callable
 from typing import Literal
 
 from gateway.core.call import Call, Protocol, Reply
@@ -13,41 +15,67 @@ from gateway.core.policy import Next
 _log = logging.getLogger("gateway.access")
 
 
+_LINES_A_SECOND = 10  # of each kind; a model that is down under load would otherwise fill the log with one sentence
+_SHOWN = 200  # characters of an error
+
+
 class Observe:
-    """One line a request in the log `gateway.access`.
+    """One line a request in the log `gateway.access`; of many alike in one second the first, and how many followed.
 
     Args:
         which: no requests, those that failed, or all.
+        now: seconds of a monotonic clock.
     """
 
-    def __init__(self, which: Literal["off", "failures", "all"]) -> None:
+    def __init__(self, which: Literal["off", "failures", "all"], now: Callable[[], float] = time.perf_counter) -> None:
         self._which = which
+        self._now = now
+        self._second = 0
+        self._counts: Counter[str] = Counter()
 
     async def __call__(self, call: Call, proceed: Next) -> Reply:
         """Go on, and log how it went."""
-        started = time.perf_counter()
+        started = self._now()
         try:
             reply = await proceed(call)
         except GatewayError as error:
             self._write(call, type(error).__name__, error.message, started)
             raise
         failed = reply.status >= 400 if call.protocol is Protocol.HTTP else reply.status != 0
-        if failed or self._which == "all":
-            self._write(call, str(reply.status), reply.message if failed else "", started)
+        if failed:
+            said = reply.message or reply.body[:_SHOWN].decode("utf-8", "replace")
+            self._write(call, str(reply.status), said[:_SHOWN], started)
+        elif self._which == "all":
+            self._write(call, str(reply.status), "", started)
         return reply
 
-    def _write(self, call: Call, outcome: str, message: str, started: float) -> None:
+    def _write(self, call: Call, outcome: str, error: str, started: float) -> None:
         if self._which == "off":
             return
+        now = self._now()
+        # Quoted, because a gRPC client may write line ends into them.
+        kind = (
+            f"{call.protocol.value} {call.operation.value} "
+            f"model={call.model[:_SHOWN]!r} version={call.version[:_SHOWN]!r} status={outcome}"
+        )
+        if self._which == "failures" and not self._admits(kind, int(now)):
+            return
         _log.info(
-            "%s %s model=%r version=%r status=%s ms=%.1f bytes=%d request_id=%s%s",
-            call.protocol.value,
-            call.operation.value,
-            call.model,  # quoted, because a gRPC client may write line ends into it
-            call.version,
-            outcome,
-            1000 * (time.perf_counter() - started),
+            "%s ms=%.1f bytes=%d request_id=%s%s",
+            kind,
+            1000 * (now - started),
             len(call.body),
             call.request_id,
-            f" error={message!r}" if message else "",
+            f" error={error!r}" if error else "",
         )
+
+    def _admits(self, kind: str, second: int) -> bool:
+        """Whether one more line of this kind is worth it; tells of those that were not once their second is over."""
+        if second != self._second:
+            for seen, count in self._counts.items():
+                if count > _LINES_A_SECOND:
+                    _log.info("%s: %d more like it within a second", seen, count - _LINES_A_SECOND)
+            self._second = second
+            self._counts.clear()
+        self._counts[kind] += 1
+        return self._counts[kind] <= _LINES_A_SECOND

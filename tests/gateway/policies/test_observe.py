@@ -49,3 +49,30 @@ async def test_an_error_is_seen_and_goes_on(make_call: MakeCall, caplog: pytest.
 async def test_a_model_name_cannot_write_its_own_line(make_call: MakeCall, caplog: pytest.LogCaptureFixture) -> None:
     [line] = await lines("all", make_call(model="a\nfaked line"), Reply(404), caplog)
     assert "\n" not in line
+
+
+async def test_triton_s_words_are_shown_whatever_the_protocol(
+    make_call: MakeCall, caplog: pytest.LogCaptureFixture
+) -> None:
+    [line] = await lines("failures", make_call(), Reply(404, body=b'{"error":"no such model"}'), caplog)
+    assert line.endswith("""error='{"error":"no such model"}'""")
+
+
+async def test_many_failures_alike_are_counted_instead_of_written(
+    make_call: MakeCall, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = [100.0]
+    observe = Observe("failures", now=lambda: clock[0])
+
+    async def down(_: Call) -> Reply:
+        return Reply(503)
+
+    with caplog.at_level("INFO", "gateway.access"):
+        for _ in range(500):
+            await observe(make_call(model="a"), down)
+        await observe(make_call(model="b"), down)
+        clock[0] += 1
+        await observe(make_call(model="a"), down)
+
+    assert len(caplog.messages) == 10 + 1 + 1 + 1
+    assert caplog.messages[11] == "http infer model='a' version='' status=503: 490 more like it within a second"

@@ -1,31 +1,15 @@
-import importlib.util
 import json
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from backends.common.fake import FakeModelConfig, FakeModelError, FakePythonBackend
-
-MODEL_PY = Path(__file__).parents[3] / "backends" / "tensorflow" / "model.py"
-
-
-@pytest.fixture
-def model_py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """`model.py` as Triton runs it: on its own, for a model whose version folder is empty."""
-    monkeypatch.setitem(sys.modules, "triton_python_backend_utils", FakePythonBackend(tmp_path))
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    spec = importlib.util.spec_from_file_location("model", MODEL_PY)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from backends.common.fake import FakeModelConfig, FakeModelError
+from tests.backends.conftest import BACKENDS
 
 
 def test_it_finds_its_package_wherever_the_folder_was_copied(model_py: ModuleType) -> None:
-    assert sys.path[0] == str(MODEL_PY.parents[2])
+    assert sys.path[0] == str(BACKENDS.parent)
     assert model_py.__name__ == "model"
 
 

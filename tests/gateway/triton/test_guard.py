@@ -132,6 +132,7 @@ def test_a_supervisor_that_died_before_the_guard_began_is_noticed(start: StartGu
 def test_a_guard_that_is_killed_takes_triton_with_it(start: StartGuard) -> None:
     guarded = start("sleep 1000")
     triton = int(guarded.hear().removeprefix("started "))
+    assert is_alive(triton)
     guarded.process.kill()
     until(lambda: not is_alive(triton))
 

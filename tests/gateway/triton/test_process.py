@@ -78,6 +78,7 @@ async def test_a_guard_that_is_killed_is_noticed_when_triton_is_gone_too(
 
 async def test_closing_ends_what_still_runs(runtime: RuntimeFolder, tmp_path: Path, until: Until) -> None:
     process = await launch("sleep 1000", runtime, tmp_path / "log")
+    assert is_alive(process.pid)
     await process.close()
     await until(lambda: not is_alive(process.pid))
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from gateway.core.errors import ConfigError
 
 Framework = Literal["onnx", "pytorch", "tensorflow"]
+UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 Bytes = Annotated[int, Field(gt=0, le=2**31 - 1)]
@@ -58,7 +59,7 @@ class ControlSection(Section):
 class RepositorySection(Section):
     """The model repository that Triton serves."""
 
-    path: Path = Field(Path("model_repository"), description="The repository's folder, one folder a model.")
+    path: UserPath = Field(Path("model_repository"), description="The repository's folder, one folder a model.")
     frameworks: tuple[Framework, ...] | None = Field(
         None, description="Serve only models of these frameworks; leave it out for every framework that is installed."
     )
@@ -71,10 +72,10 @@ class TritonSection(Section):
     http_port: Port = Field(8000, description="Triton's HTTP port; 0 takes a free one.")
     grpc_port: Port = Field(8001, description="Triton's gRPC port; 0 takes a free one.")
     metrics_port: Port = Field(8002, description="Triton's metrics port; 0 takes a free one.")
-    cache_dir: Path | None = Field(
+    cache_dir: UserPath | None = Field(
         None, description="Where Triton is unpacked; default `$XDG_CACHE_HOME/triton-gateway` (`~/.cache/...`)."
     )
-    log_file: Path | None = Field(
+    log_file: UserPath | None = Field(
         None, description="Triton's log; default `$XDG_STATE_HOME/triton-gateway/triton-<http port>.log`."
     )
     start_timeout_seconds: Seconds = Field(60.0, description="How long Triton may take until it answers, in seconds.")

@@ -39,6 +39,13 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
     assert config.repository.frameworks == ("onnx",)
 
 
+def test_a_tilde_is_the_user_s_home() -> None:
+    config = load(None, ("repository.path=~/models", "triton.cache_dir=~/cache", "triton.log_file=~/triton.log"))
+    assert config.repository.path == Path.home() / "models"
+    assert config.triton.cache_dir == Path.home() / "cache"
+    assert config.triton.log_file == Path.home() / "triton.log"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -13,6 +13,8 @@ _TAIL_BYTES = 256 * 1024
 _PARSER = re.compile(r"^\[libprotobuf ERROR [^\]]*\] (?P<text>.*)$")
 # `E1121 01:54:17.896080 7278 server.cc:336] "text"`, where the quotes are Triton's and not always there.
 _LINE = re.compile(r"^(?P<level>[EWIF])\d{4} [\d:.]+ \d+ (?P<file>[\w.]+):\d+\] (?P<text>.*)$")
+# Threads write at the same time, so an entry may begin in the middle of another's line.
+_BEGINNING = re.compile(r"(?<!\n)(?=\[libprotobuf ERROR |[EWIF]\d{4} \d\d:\d\d:\d\d\.\d{6} )")
 
 
 def default_log_file(env: Mapping[str, str], http_port: int) -> Path:
@@ -60,7 +62,7 @@ def cause_of_failure(log: str, model: str) -> str | None:
     name = re.compile(rf"(?<![\w.-]){re.escape(model)}(?![\w.-])")
     found: str | None = None
     parser_said = ""
-    for line in log.splitlines():
+    for line in _BEGINNING.sub("\n", log).splitlines():
         entry = _LINE.match(line)
         if entry is None:
             if parsing := _PARSER.match(line):  # stands right before the error that it is the cause of

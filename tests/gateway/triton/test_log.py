@@ -83,3 +83,9 @@ def test_a_log_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SetupError, match=r"file/triton.log cannot be written: .*; set another triton.log_file"):
         prepare(tmp_path / "file" / "triton.log")
+
+
+def test_entries_that_run_into_one_another_are_told_apart() -> None:
+    joined = LOG.replace("\n", "")
+    for model in ("broken", "raise", "gone", "broken-too"):
+        assert cause_of_failure(joined, model) == cause_of_failure(LOG, model)

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+import httpx
 from rich.console import Console
 from rich.table import Table
 
 from gateway import app
 from gateway.config import Config, load
+from gateway.control.report import is_well, render
 from gateway.core.errors import SetupError
 
 DEFAULT_CONFIG = Path("configs/gateway.yaml")
@@ -98,6 +100,35 @@ def serve(path: Path | None, overrides: tuple[str, ...]) -> None:
     check_ports(config)
     _log_to_stderr()
     asyncio.run(Gateway(config, Console()).run(None, demo=False))
+
+
+@main.command()
+@_configured
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(path: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Show how a running gateway is: its processes, Triton, and each model. Exit code 2 if something is not ready."""
+    section = _load(path, overrides, ()).control
+    told = _ask_control(section.host, section.port)
+    if as_json:
+        click.echo(json.dumps(told, indent=2))
+    else:
+        Console().print(render(told))
+    if not is_well(told):
+        raise SystemExit(2)
+
+
+def _ask_control(host: str, port: int) -> dict[str, Any]:
+    address = f"{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - compared
+    try:
+        reply = httpx.get(f"http://{address}/v1/status", timeout=5, trust_env=False)
+        reply.raise_for_status()
+        told: dict[str, Any] = reply.json()
+    except (httpx.HTTPError, ValueError):
+        raise SetupError(
+            f"no gateway answers at {address} (control.port); start one with `triton-gateway up`, "
+            "or name another with --set control.port=PORT"
+        ) from None
+    return told
 
 
 @main.group()

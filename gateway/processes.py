@@ -34,13 +34,20 @@ class Child:
         role: the hidden command that the child runs, such as `data`.
         config: what it is configured with; called before every start, so that a restart gets the ports of the first.
         on_death: told the exit status and the seconds until the next start.
+        on_restart: told when it serves again.
     """
 
-    def __init__(self, role: str, config: Callable[[], Config], on_death: Callable[[int, float], None]) -> None:
+    def __init__(
+        self,
+        role: str,
+        config: Callable[[], Config],
+        on_death: Callable[[int, float], None],
+        on_restart: Callable[[], None] = lambda: None,
+    ) -> None:
         self.role = role
         self.pid: int | None = None
         self._config = config
-        self._on_death = on_death
+        self._on_death, self._on_restart = on_death, on_restart
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._last_told: bytes | None = None
@@ -127,6 +134,8 @@ class Child:
                 await self._spawn()
             except SetupError as error:
                 _log.warning("%s: %s", self.role, error)
+            else:
+                self._on_restart()
 
     def _write(self, line: bytes) -> None:
         if self._process is None or self._process.stdin is None:

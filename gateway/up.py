@@ -90,8 +90,8 @@ class Gateway:
         self._started = time.monotonic()
         self._addresses: dict[str, str] = {}
         self._triton: EmbeddedTriton | None = None
-        self._data = Child("data", lambda: self._config, self._died("data"))
-        self._control = Child("control", lambda: self._config, self._died("control"))
+        self._data = Child("data", lambda: self._config, self._died("data"), self._publish)
+        self._control = Child("control", lambda: self._config, self._died("control"), self._publish)
 
     async def run(self, prepared: Prepared | None, demo: bool) -> None:
         """Start everything, show it, and stay until SIGINT or SIGTERM.

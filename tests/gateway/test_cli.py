@@ -23,7 +23,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_help_lists_what_there_is() -> None:
     result = run("--help")
     assert result.exit_code == 0
-    for command in ("up", "serve", "models", "config"):
+    for command in ("up", "serve", "status", "models", "config"):
         assert f"  {command} " in result.output
     assert "data process" not in result.output
 
@@ -81,3 +81,11 @@ def test_a_missing_repository_is_named() -> None:
     assert result.exit_code == 1
     assert "model_repository" in result.output
     assert "Traceback" not in result.output
+
+
+def test_status_without_a_gateway_says_so() -> None:
+    with bind("127.0.0.1", 0, "a test's port") as free:
+        port = free.getsockname()[1]
+    result = run("status", "--set", f"control.port={port}")
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: no gateway answers at 127.0.0.1:{port} (control.port); start one with")

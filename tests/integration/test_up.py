@@ -164,6 +164,19 @@ async def test_it_stops_in_order_and_leaves_nothing(up: Up, number: signal.Signa
     await nothing_is_left(up, owned, shared)
 
 
+async def test_the_status_can_be_asked_for_on_the_command_line(up: Up) -> None:
+    port = up.address("control").rpartition(":")[2]
+    words = ("status", "--set", f"control.port={port}")
+    asked = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway.cli", *words),
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | {"COLUMNS": "200"},
+    )
+    told, _ = await asked.communicate()
+    assert asked.returncode == 0
+    assert re.search(r"plus_one +│ ready", told.decode())
+
+
 async def test_killed_without_a_word_it_leaves_nothing(up: Up) -> None:
     owned = up.owned()
     shared = segments(owned)
@@ -218,6 +231,10 @@ async def test_the_data_process_is_started_again_on_the_same_ports(up: Up) -> No
                     break
             await asyncio.sleep(0.02)
     await answers(up)
+    async with asyncio.timeout(10):  # clients may know before the control process has been told
+        while (replaced := (await up.status())["processes"]["data"]) == data:
+            await asyncio.sleep(0.02)
+    assert alive(replaced)
 
 
 async def test_the_control_process_may_die_and_traffic_goes_on(up: Up) -> None:

@@ -12,6 +12,7 @@ from rich.status import Status
 from gateway.triton.status import Event, EventKind
 
 _INDENT = "  "
+_HERE = frozenset({"127.0.0.1", "::1", "0.0.0.0", "::"})  # noqa: S104 - only compared with
 
 _LINES = {
     EventKind.MODEL_READY: "[green]✓[/] {model} is ready ({seconds})",
@@ -22,6 +23,14 @@ _LINES = {
     EventKind.RESTARTING: "[yellow]! Triton is started again in {seconds}[/]",
 }
 """What is worth a line; a person need not know of the other events."""
+
+
+def reach(address: str) -> str:
+    """How somebody on this machine reaches the "host:port" that a server listens on."""
+    host, _, port = address.rpartition(":")
+    if host in _HERE:
+        return f"localhost:{port}"
+    return f"[{host}]:{port}" if ":" in host else address
 
 
 class Narrator:
@@ -54,10 +63,8 @@ class Narrator:
         """Say where to find everything."""
         self._console.print(f"[bold green]Ready[/] after {seconds:.1f} s.")
         for protocol, what in (("http", "HTTP   "), ("grpc", "gRPC   "), ("control", "control")):
-            host, _, port = addresses[protocol].rpartition(":")
-            reach = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::", "::1") else host  # noqa: S104 - compared
             scheme = "" if protocol == "grpc" else "http://"
-            self._console.print(f"{_INDENT}{what}  {scheme}{reach}:{port}", highlight=False)
+            self._console.print(f"{_INDENT}{what}  {scheme}{reach(addresses[protocol])}", highlight=False)
 
     def _line(self, event: Event) -> str:
         line = _LINES.get(event.kind, "")

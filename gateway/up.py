@@ -23,7 +23,7 @@ from gateway.assets import asset
 from gateway.config import Config, UpstreamSection
 from gateway.demo import run_demo
 from gateway.frontends.server import bind
-from gateway.narrate import Narrator
+from gateway.narrate import Narrator, reach
 from gateway.processes import Child
 from gateway.repository.samples import fetch_samples
 from gateway.repository.scan import ModelFolder, installed_frameworks, scan
@@ -156,7 +156,7 @@ class Gateway:
         self._config = self._config.model_copy(update=sections)
 
     async def _demonstrate(self) -> None:
-        http, grpc = (f"localhost:{self._addresses[p].rpartition(':')[2]}" for p in ("http", "grpc"))
+        http, grpc = reach(self._addresses["http"]), reach(self._addresses["grpc"])
         if not await run_demo(http, grpc, await self._ready_models(), self._console):
             self._console.print("[yellow]The demonstration did not give what it should; see above.[/]")
 
@@ -168,10 +168,9 @@ class Gateway:
 
     async def _ask(self, method: str, path: str) -> httpx.Response | None:
         """Ask the data process as a client would; None if nobody answers."""
-        port = self._addresses["http"].rpartition(":")[2]
         async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
             try:
-                return await client.request(method, f"http://localhost:{port}{path}")
+                return await client.request(method, f"http://{reach(self._addresses['http'])}{path}")
             except httpx.HTTPError:
                 return None
 

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from gateway.narrate import Narrator
+from gateway.narrate import Narrator, reach
 from gateway.triton.status import Event, EventKind
 
 
@@ -50,3 +50,18 @@ def test_without_a_terminal_work_is_one_line(narrator: Narrator, told: io.String
     with narrator.working("Loading"):
         pass
     assert told.getvalue() == "Loading ...\n"
+
+
+@pytest.mark.parametrize(
+    ("listening", "reached"),
+    [
+        ("0.0.0.0:80", "localhost:80"),
+        (":::80", "localhost:80"),
+        ("::1:80", "localhost:80"),
+        ("10.0.0.5:80", "10.0.0.5:80"),
+        ("fd00::5:80", "[fd00::5]:80"),
+        ("gateway.local:80", "gateway.local:80"),
+    ],
+)
+def test_an_address_is_reached_where_it_listens(listening: str, reached: str) -> None:
+    assert reach(listening) == reached

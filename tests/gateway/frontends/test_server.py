@@ -40,8 +40,8 @@ def test_a_port_in_use_is_named() -> None:
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
-    with pytest.raises(SetupError, match=r"http.port: cannot listen on 192.0.2.1"):
-        bind("192.0.2.1", 0, "http.port")
+    with pytest.raises(SetupError, match=r"http.port: cannot listen on 203.0.113.77"):
+        bind("203.0.113.77", 0, "http.port")
 
 
 def test_ipv6_is_an_address_too() -> None:

@@ -145,7 +145,10 @@ def models_fetch(path: Path | None, overrides: tuple[str, ...], frameworks: tupl
     from gateway.up import frameworks_of  # noqa: PLC0415 - the same
 
     config = _load(path, overrides, frameworks)
-    fetch_samples(config.repository.path, frameworks_of(config), Console())
+    console = Console()
+    for sample in fetch_samples(config.repository.path, frameworks_of(config), console):
+        if sample.state == "present":  # the others were told as they came
+            console.print(f"{sample.name}: already there", highlight=False)
 
 
 @models.command("list")

@@ -7,6 +7,8 @@ from click.testing import CliRunner, Result
 from gateway.cli import main
 from gateway.config import Config
 from gateway.frontends.server import bind
+from gateway.repository import samples
+from gateway.repository.samples import Sample
 
 
 def run(*arguments: str) -> Result:
@@ -74,6 +76,15 @@ def test_models_list_says_what_can_be_served(elsewhere: Path) -> None:
         {"name": "m", "backend": "python", "versions": [1], "problem": None}
     ]
     assert "yes" in run("models", "list").output
+
+
+def test_models_fetch_says_what_is_there_already(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetched(repository: Path, frameworks: object, console: object) -> tuple[Sample, ...]:
+        assert repository == Path("model_repository")
+        return (Sample("magika", "present"), Sample("basic_pitch", "fetched"))
+
+    monkeypatch.setattr(samples, "fetch_samples", fetched)
+    assert run("models", "fetch").output == "magika: already there\n"
 
 
 def test_a_missing_repository_is_named() -> None:

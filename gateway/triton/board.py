@@ -41,6 +41,7 @@ class Board:
         """Every model is loaded, or known to have failed."""
         self._state = State.READY
         self.settled.set()
+        self._emit(EventKind.READY)
 
     def busy(self) -> None:
         """Models are about to be loaded."""

@@ -32,6 +32,7 @@ class EventKind(StrEnum):
 
     LAUNCHED = "launched"
     LIVE = "live"
+    READY = "ready"  # every model is loaded, or known to have failed
     MODEL_LOADING = "model loading"
     MODEL_READY = "model ready"
     MODEL_FAILED = "model failed"

@@ -218,6 +218,9 @@ async def test_triton_killed_under_load_is_back_and_clients_get_clean_answers(up
             await asyncio.sleep(0.02)
     assert status["restarts"] == 1
     assert status["pid"] != triton
+    async with asyncio.timeout(10):  # and it does not go on to say that it restarts
+        while (await up.status())["triton"]["state"] != "ready":
+            await asyncio.sleep(0.02)
 
 
 async def test_the_data_process_is_started_again_on_the_same_ports(up: Up) -> None:

@@ -24,6 +24,7 @@ def test_a_start_as_the_board_tells_it() -> None:
         Event(EventKind.MODEL_LOADING, "add"),
         Event(EventKind.MODEL_READY, "add", seconds=1.0),
         Event(EventKind.MODEL_FAILED, "bad", "it is broken", 0.5),
+        Event(EventKind.READY),
     ]
 
 

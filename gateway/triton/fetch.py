@@ -7,19 +7,17 @@ relative to the binary. Nothing is installed into any Python environment.
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import tempfile
-import time
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from gateway.core.errors import SetupError
+from gateway.locks import exclusive
 from gateway.wheels import TIMEOUT_SECONDS, Wheel, download
 
 TRITON_VERSION = "2.51.0"
@@ -98,7 +96,7 @@ def ensure_triton(cache_dir: Path, console: Console) -> TritonInstall:
         return install
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
-        with _lock(cache_dir / ".lock", console):
+        with exclusive(cache_dir / ".lock", console, doing="fetching Triton", timeout=TIMEOUT_SECONDS):
             if not _is_complete(install):  # another process may have done it meanwhile
                 _fetch(install, cache_dir, console)
     except OSError as error:
@@ -147,23 +145,3 @@ def _unpack(wheel: Path, folder: Path) -> None:
             target = Path(archive.extract(member, folder))
             runs = target.name in ("tritonserver", "triton_python_backend_stub")
             target.chmod(0o755 if runs else 0o644)  # zipfile drops the modes
-
-
-@contextmanager
-def _lock(path: Path, console: Console) -> Iterator[None]:
-    """Hold an exclusive lock on `path`; a process that dies lets go of it by itself."""
-    with path.open("w") as file:
-        deadline = time.monotonic() + TIMEOUT_SECONDS
-        told = False
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not told:
-                    console.print("Another process is fetching Triton; waiting for it")
-                    told = True
-                if time.monotonic() > deadline:
-                    raise SetupError(f"another process has held {path} too long; end it and try again") from None
-                time.sleep(0.1)
-        yield

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gateway.backoff import Backoff
 from gateway.repository.reconcile import ControlError, ModelControl, Outcome, Reconciler
-from gateway.triton.backoff import Backoff
 from gateway.triton.board import Board
 from gateway.triton.log import LogReader, cause_of_failure
 from gateway.triton.status import ModelState

@@ -5,7 +5,7 @@
         ...                                     # triton.http_address answers, also after a restart
 
 One task lives a loop of lives: start tritonserver under its guard (`guard.py`), keep its models loaded (`life.py`)
-until it ends, note why, wait (`backoff.py`), start again.
+until it ends, note why, wait (`gateway/backoff.py`), start again.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
+from gateway.backoff import Backoff
 from gateway.config import TritonSection
 from gateway.core.errors import SetupError
 from gateway.triton import launch, ports, preflight
 from gateway.triton import models as model_folders
-from gateway.triton.backoff import Backoff
 from gateway.triton.board import Board
 from gateway.triton.control import TritonControl
 from gateway.triton.fetch import TritonInstall

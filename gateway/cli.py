@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-import httpx
 from rich.console import Console
 from rich.table import Table
 
 from gateway import app
 from gateway.config import Config, load
-from gateway.control.report import is_well, render
 from gateway.core.errors import SetupError
 
 DEFAULT_CONFIG = Path("configs/gateway.yaml")
@@ -107,6 +105,8 @@ def serve(path: Path | None, overrides: tuple[str, ...]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(path: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Show how a running gateway is: its processes, Triton, and each model. Exit code 2 if something is not ready."""
+    from gateway.control.report import is_well, render  # noqa: PLC0415 - child processes start without it
+
     section = _load(path, overrides, ()).control
     told = _ask_control(section.host, section.port)
     if as_json:
@@ -118,9 +118,13 @@ def status(path: Path | None, overrides: tuple[str, ...], as_json: bool) -> None
 
 
 def _ask_control(host: str, port: int) -> dict[str, Any]:
-    address = f"{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - compared
+    import httpx  # noqa: PLC0415 - child processes start without it
+
+    from gateway.narrate import reach  # noqa: PLC0415 - the same
+
+    address = f"{host}:{port}"
     try:
-        reply = httpx.get(f"http://{address}/v1/status", timeout=5, trust_env=False)
+        reply = httpx.get(f"http://{reach(address)}/v1/status", timeout=5, trust_env=False)
         reply.raise_for_status()
         told: dict[str, Any] = reply.json()
     except (httpx.HTTPError, ValueError):

@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -178,7 +178,7 @@ class Gateway:
         self._narrator.tell(event)
         self._publish()
 
-    def _died(self, role: str) -> Any:
+    def _died(self, role: str) -> Callable[[int, float], None]:
         def tell(status: int, delay: float) -> None:
             self._console.print(f"[red]The {role} process died[/] (status {status}); it is started again in {delay} s")
 

@@ -47,7 +47,7 @@ class Call:
         model: the model's name as the client wrote it, empty for server-wide operations.
         version: the model's version as the client wrote it, empty for "the server chooses".
         request_id: names this request in logs and in its reply.
-        metadata: what the client sent along that Triton may see.
+        metadata: what the client sent along; the upstream passes on what Triton may see of it.
         body: the request's bytes: HTTP body or gRPC message.
         head_len: length in bytes of the part of `body` that is not tensor data; all of it unless the protocol says so.
         deadline: when the client stops waiting.

@@ -7,7 +7,6 @@ chain, return the `Reply`. Everything that goes wrong on the way becomes a statu
 from __future__ import annotations
 
 import logging
-import os
 from typing import Any
 
 import grpc
@@ -18,11 +17,11 @@ from gateway.core.call import Call, Metadata, Operation, Protocol, Reply
 from gateway.core.deadline import Deadline
 from gateway.core.errors import GatewayError, SetupError
 from gateway.core.policy import Next
+from gateway.frontends import request_id as request_ids
 from gateway.wire import oip_grpc, status
 
 _log = logging.getLogger("gateway.grpc")
 
-REQUEST_ID = "x-request-id"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -46,7 +45,7 @@ class GrpcFrontend(grpc.GenericRpcHandler):
     def _handler(self, path: str) -> grpc.RpcMethodHandler[bytes, bytes]:
         async def serve(message: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
             metadata = _metadata(context.invocation_metadata())
-            request_id = _request_id(metadata)
+            request_id = request_ids.request_id(metadata)
             try:
                 reply = await self._answer(path, message, metadata, request_id, context.time_remaining())
             except GatewayError as error:
@@ -54,7 +53,7 @@ class GrpcFrontend(grpc.GenericRpcHandler):
             except Exception as error:
                 _log.exception("request %s failed inside the gateway", request_id)
                 reply = status.grpc_reply(error)
-            context.set_trailing_metadata(((REQUEST_ID, request_id),))
+            context.set_trailing_metadata(((request_ids.NAME.decode(), request_id),))
             if reply.status != status.OK:
                 await context.abort(_CODES.get(reply.status, grpc.StatusCode.UNKNOWN), reply.message)
             return reply.body
@@ -115,11 +114,3 @@ def bind(frontend: GrpcFrontend, section: GrpcSection) -> tuple[grpc.aio.Server,
 def _metadata(metadata: Any) -> Metadata:
     pairs = metadata or ()
     return tuple([(key.encode(), value if isinstance(value, bytes) else value.encode()) for key, value in pairs])
-
-
-def _request_id(metadata: Metadata) -> str:
-    """The client's own request id, else a new one."""
-    for name, value in metadata:
-        if name == REQUEST_ID.encode() and value.isascii() and len(value) <= 128:
-            return value.decode()
-    return os.urandom(8).hex()

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -17,6 +15,7 @@ from gateway.core.call import Call, Metadata, Operation, Protocol, Reply
 from gateway.core.deadline import Deadline
 from gateway.core.errors import DeadlineExceeded, GatewayError, RequestTooLarge
 from gateway.core.policy import Next
+from gateway.frontends import request_id as request_ids
 from gateway.wire import oip_http, status
 
 Scope = MutableMapping[str, Any]
@@ -29,9 +28,6 @@ _log = logging.getLogger("gateway.http")
 
 _LIVE = Reply(200)
 _DRAIN = 4  # how many times the limit is read, and thrown away, before an oversized body is cut off
-
-REQUEST_ID = b"x-request-id"
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
 class ClientGone(Exception):
@@ -61,7 +57,7 @@ class HttpFrontend:
             await self._pages(scope, receive, send)
             return
         headers: Metadata = tuple(scope["headers"])
-        request_id = _request_id(headers)
+        request_id = request_ids.request_id(headers)
         try:
             reply = await self._answer(scope["method"].encode(), path, headers, request_id, receive)
         except ClientGone:
@@ -137,15 +133,7 @@ def _announced(headers: Metadata) -> int:
     return next((int(value) for key, value in headers if key == b"content-length"), 0)
 
 
-def _request_id(headers: Metadata) -> str:
-    """The client's own request id, where it is fit for logs and headers; else a new one."""
-    for name, value in headers:
-        if name == REQUEST_ID and _REQUEST_ID.fullmatch(value):
-            return value.decode()
-    return os.urandom(8).hex()
-
-
 async def _send(send: Send, reply: Reply, request_id: str) -> None:
-    headers = [*reply.metadata, (b"content-length", b"%d" % len(reply.body)), (REQUEST_ID, request_id.encode())]
+    headers = [*reply.metadata, (b"content-length", b"%d" % len(reply.body)), (request_ids.NAME, request_id.encode())]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -78,6 +79,6 @@ def bind(host: str, port: int, key: str) -> socket.socket:
     except PermissionError:
         raise SetupError(f"port {port} ({key}) needs more rights than this user has; set one above 1023") from None
     except OSError as error:
-        if error.errno == 98:  # EADDRINUSE
+        if error.errno == errno.EADDRINUSE:
             raise SetupError(f"port {port} ({key}) on {host} is in use; stop what uses it, or set another") from None
         raise SetupError(f"{key}: cannot listen on {host}: {error.strerror}") from None

@@ -11,9 +11,9 @@ import json
 
 from gateway.core.call import Call, Operation, Protocol, Reply
 from gateway.core.errors import DeadlineExceeded, UpstreamUnavailable
+from gateway.wire import status
 
 _HTTP_JSON = ((b"content-type", b"application/json"),)
-_GRPC_NOT_FOUND = 5
 
 
 class FakeUpstream:
@@ -60,7 +60,7 @@ class FakeUpstream:
         version = f" version {call.version}" if call.version else ""
         message = f"Request for unknown model: '{call.model}'{version} is not found"
         if call.protocol is Protocol.GRPC:
-            return Reply(_GRPC_NOT_FOUND, message=message)
+            return Reply(status.NOT_FOUND, message=message)
         if call.operation is Operation.MODEL_READY:
             return Reply(400, _HTTP_JSON, b'{"error":"Model version not ready"}')
         return Reply(404, _HTTP_JSON, json.dumps({"error": message}).encode())

@@ -18,6 +18,7 @@ import pytest
 
 from gateway.frontends.server import bind
 from gateway.triton.fetch import TritonInstall
+from tests.gateway.triton.conftest import is_alive
 
 pytestmark = pytest.mark.integration
 
@@ -81,13 +82,6 @@ class Up:
         return found
 
 
-def alive(pid: int) -> bool:
-    """Whether the process exists and is not merely waiting to be reaped."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
-
-
 async def until(condition: Callable[[], bool], seconds: float) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
@@ -101,7 +95,7 @@ def segments(owned: set[int]) -> set[Path]:
 
 
 async def nothing_is_left(up: Up, owned: set[int], shared: set[Path]) -> None:
-    await until(lambda: not any(map(alive, owned)), 20)
+    await until(lambda: not any(map(is_alive, owned)), 20)
     await until(lambda: not any(segment.exists() for segment in shared), 5)
     for name in ("HTTP", "control"):
         bind("127.0.0.1", int(up.address(name).rpartition(":")[2]), "a port that must be free").close()
@@ -198,7 +192,7 @@ async def test_triton_killed_under_load_is_back_and_clients_get_clean_answers(up
                 seen.add(reply.status_code)
                 if reply.status_code == 200:
                     assert reply.json()["outputs"][0]["data"] == [42]
-                    if killed.is_set() and not alive(triton):
+                    if killed.is_set() and not is_alive(triton):
                         back.set()
                 else:
                     assert reply.json()["error"]
@@ -237,7 +231,7 @@ async def test_the_data_process_is_started_again_on_the_same_ports(up: Up) -> No
     async with asyncio.timeout(10):  # clients may know before the control process has been told
         while (replaced := (await up.status())["processes"]["data"]) == data:
             await asyncio.sleep(0.02)
-    assert alive(replaced)
+    assert is_alive(replaced)
 
 
 async def test_the_control_process_may_die_and_traffic_goes_on(up: Up) -> None:

@@ -1,25 +1,26 @@
 """The one typed configuration, read from `configs/gateway.yaml`.
 
-Each part of the gateway gets its own section and never the whole. Unknown keys and wrong values are refused with the
-line they stand on and, for a misspelt key, the nearest valid name.
+Each part of the gateway gets its own section and never the whole. How a file becomes this model, and what a mistake in
+it is told as, is `gateway/config_file.py`.
 """
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from gateway.core.errors import ConfigError
+from gateway import config_file
 
 Framework = Literal["onnx", "pytorch", "tensorflow"]
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
+Pause = Annotated[float, Field(ge=0)]
 Bytes = Annotated[int, Field(gt=0, le=2**31 - 1)]
+Count = Annotated[int, Field(ge=1)]
+Percent = Annotated[int, Field(ge=0, le=100)]
 
 
 class Section(BaseModel):
@@ -66,7 +67,7 @@ class RepositorySection(Section):
 
 
 class TritonSection(Section):
-    """The embedded Triton; not used when `upstream` names an external one."""
+    """The embedded Triton; not used when `upstreams` names external ones."""
 
     host: str = Field("127.0.0.1", description="Loopback address that Triton listens on.")
     http_port: Port = Field(8000, description="Triton's HTTP port; 0 takes a free one.")
@@ -93,10 +94,16 @@ class TritonSection(Section):
 
 
 class UpstreamSection(Section):
-    """An external Triton: both addresses of one server."""
+    """One external Triton: both addresses of one server."""
 
+    name: str = Field("", description="What it is called in logs and in the status; default: its HTTP address.")
     http: str = Field(description="HOST:PORT of Triton's HTTP service.")
     grpc: str = Field(description="HOST:PORT of Triton's gRPC service.")
+
+    @property
+    def label(self) -> str:
+        """What it is called: its name, or its HTTP address."""
+        return self.name or self.http
 
     @field_validator("http", "grpc")
     @classmethod
@@ -107,13 +114,73 @@ class UpstreamSection(Section):
         return value
 
 
+class BalanceSection(Section):
+    """How requests are spread over many Tritons, and when one of them is left out."""
+
+    check_seconds: Seconds = Field(
+        1.0, description="How often each Triton is asked whether it is ready, and which models are."
+    )
+    check_timeout_seconds: Seconds = Field(2.0, description="How long a Triton may take to answer such a check.")
+    eject_after_failures: Count = Field(
+        5, description="Failures in a row after which a Triton gets no requests for a while."
+    )
+    eject_seconds: Seconds = Field(
+        5.0, description="How long a Triton is left out the first time; doubled each time, up to a minute."
+    )
+    panic_percent: Percent = Field(
+        50, description="With fewer than this share of the Tritons fit, all of them get requests again."
+    )
+    retry_budget_percent: Percent = Field(
+        20, description="Most retries, as a share of the requests of the last seconds; 0 switches retries off."
+    )
+    retry_sent_inference: bool = Field(
+        False,
+        description="Whether an inference whose connection broke after it was sent, and that may have been executed, "
+        "is sent again. What was never sent is always safe to send again.",
+    )
+    sequence_idle_seconds: Seconds = Field(
+        600.0, description="How long the Triton of a sequence is remembered after its last request."
+    )
+
+
+class AdminSection(Section):
+    """Calls that change Triton for everybody, or look into it; each is refused unless it is switched on here."""
+
+    repository_index: bool = Field(True, description="Whether clients may list the models.")
+    repository: bool = Field(False, description="Whether clients may load and unload models.")
+    trace: bool = Field(False, description="Whether clients may read and change trace settings.")
+    logging: bool = Field(False, description="Whether clients may read and change Triton's log settings.")
+    shared_memory: bool = Field(
+        False,
+        description="Whether clients may use shared memory. Its keys name memory on Triton's host, so clients must be "
+        "local and trusted.",
+    )
+
+
 class LimitsSection(Section):
     """Time and size limits that hold for every request."""
 
     deadline_seconds: Seconds = Field(60.0, description="How long a request may take unless its client says less.")
     connect_timeout_seconds: Seconds = Field(2.0, description="How long a connection to Triton may take to open.")
-    max_connections: Annotated[int, Field(ge=1)] = Field(
-        512, description="Most connections to Triton at a time; further requests wait within their deadline."
+    idle_seconds: Seconds = Field(75.0, description="How long a client's connection may stay open with nothing asked.")
+    head_seconds: Seconds = Field(10.0, description="How long a client may take to send a request's head.")
+    max_header_bytes: Bytes = Field(64 * 2**10, description="Largest head of a request (all headers) in bytes.")
+    max_decompression_ratio: Count = Field(
+        100, description="A compressed body may become this many times as large, and never larger than a plain one may."
+    )
+    max_buffered_bytes: Annotated[int, Field(gt=0)] = Field(
+        2**30, description="Most bytes of requests that one worker holds at a time; what comes above gets 429."
+    )
+    max_connections: Count = Field(
+        512, description="Most HTTP connections to one Triton at a time; further requests wait within their deadline."
+    )
+    max_waiting: Count = Field(
+        4096, description="Most requests of one worker that wait for a connection; what comes above gets 429."
+    )
+    drain_delay_seconds: Pause = Field(
+        0.0,
+        description="How long the gateway still takes new requests after its readiness has turned false when it stops: "
+        "the time that load balancers need to notice.",
     )
     drain_seconds: Seconds = Field(10.0, description="How long requests in flight may finish when the gateway stops.")
 
@@ -127,9 +194,25 @@ class Config(Section):
     limits: LimitsSection = Field(default_factory=LimitsSection, description="Limits of every request.")
     repository: RepositorySection = Field(default_factory=RepositorySection, description="The model repository.")
     triton: TritonSection = Field(default_factory=TritonSection, description="The embedded Triton.")
-    upstream: UpstreamSection | None = Field(
-        None, description="An external Triton. Leave it out, and the embedded one is started and used."
+    upstreams: tuple[UpstreamSection, ...] = Field(
+        (), description="External Tritons. Leave them out, and the embedded one is started and used."
     )
+    balance: BalanceSection = Field(
+        default_factory=BalanceSection, description="How requests are spread over many Tritons."
+    )
+    admin: AdminSection = Field(default_factory=AdminSection, description="Calls that need a switch.")
+    workers: Annotated[int, Field(ge=1, le=256)] = Field(
+        1, description="Processes that serve inference; they share both ports."
+    )
+
+    @field_validator("upstreams")
+    @classmethod
+    def _distinct(cls, value: tuple[UpstreamSection, ...]) -> tuple[UpstreamSection, ...]:
+        names = [upstream.label for upstream in value]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"two upstreams are called {min(twice)!r}; give each a name of its own")
+        return value
 
 
 def load(path: Path | None, overrides: tuple[str, ...] = ()) -> Config:
@@ -142,88 +225,4 @@ def load(path: Path | None, overrides: tuple[str, ...] = ()) -> Config:
     Raises:
         ConfigError: the file cannot be read, is not YAML, or says something that the gateway does not know.
     """
-    text = _read(path) if path else ""
-    where = str(path) if path else "configuration"
-    try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{where}:{line}: this is not YAML: {error.problem}") from None
-    if values is None:
-        values = {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{where}:1: expected sections such as `http:`, found {type(values).__name__}")
-    for override in overrides:
-        _override(values, override)
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_explain(where, tree, e) for e in error.errors())) from None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file; name another with --config") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    key, separator, value = override.partition("=")
-    if not separator:
-        raise ConfigError(f"--set {override}: expected KEY=VALUE, for example http.port=9000")
-    *parents, leaf = key.split(".")
-    for parent in parents:
-        section = values.get(parent)
-        if section is None:
-            section = values[parent] = {}
-        if not isinstance(section, dict):
-            raise ConfigError(f"--set {override}: {parent} is not a section")
-        values = section
-    try:
-        values[leaf] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {override}: {value!r} is not a YAML value") from None
-
-
-def _explain(where: str, tree: yaml.Node | None, error: Any) -> str:
-    path = [str(part) for part in error["loc"]]
-    line = _line_of(tree, path)
-    place = f"{where}:{line}" if line else where
-    key = ".".join(path)
-    if error["type"] != "extra_forbidden":
-        message = error["msg"].removeprefix("Value error, ")
-        return f"{place}: {key}: {message[0].lower()}{message[1:]}"
-    known = _fields_at(path[:-1])
-    nearest = difflib.get_close_matches(path[-1], known, n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known here: {', '.join(known)}"
-    return f"{place}: unknown key {key!r}; {hint}"
-
-
-def _line_of(tree: yaml.Node | None, path: list[str]) -> int | None:
-    """The line of the deepest part of `path` that stands in the file, counted from 1."""
-    line: int | None = None
-    node = tree
-    for part in path:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if k.value == part), None)
-        elif isinstance(node, yaml.SequenceNode) and part.isdigit() and int(part) < len(node.value):
-            found = (node.value[int(part)],) * 2
-        else:
-            found = None
-        if found is None:
-            break
-        line, node = found[0].start_mark.line + 1, found[1]
-    return line
-
-
-def _fields_at(path: list[str]) -> list[str]:
-    section: Any = Config
-    for part in path:
-        annotation = section.model_fields[part].annotation
-        candidates = (annotation, *getattr(annotation, "__args__", ()))
-        section = next(c for c in candidates if isinstance(c, type) and issubclass(c, Section))
-    return list(section.model_fields)
+    return config_file.read(Config, path, overrides)

@@ -44,12 +44,37 @@ class UnsupportedFeature(InvalidRequest):
     """The protocol has it, this gateway does not serve it."""
 
 
+class Forbidden(InvalidRequest):
+    """The operation exists and is switched off, or the request asks for what clients may not have."""
+
+
+class Overloaded(GatewayError):
+    """There is no room for this request right now; nothing was sent to Triton."""
+
+    retry_after = 1
+    """Seconds after which to try again."""
+
+
+class ShuttingDown(GatewayError):
+    """The gateway finishes what it has and takes nothing new."""
+
+    retry_after = 1
+    """Seconds after which to try again."""
+
+
+class ClientGone(GatewayError):
+    """The client went away; nobody reads an answer."""
+
+
 class DeadlineExceeded(GatewayError):
     """The request's time was up."""
 
 
 class UpstreamError(GatewayError):
     """Triton could not be asked, or did not answer properly."""
+
+    retry_after = 1
+    """Seconds after which to try again."""
 
 
 class UpstreamUnavailable(UpstreamError):
@@ -58,6 +83,10 @@ class UpstreamUnavailable(UpstreamError):
 
 class UpstreamBroken(UpstreamError):
     """The connection broke after the request went out: it may or may not have been executed."""
+
+
+class SequenceLost(UpstreamError):
+    """The Triton that held the sequence's state is gone: the sequence must be started again."""
 
 
 class SetupError(GatewayError):

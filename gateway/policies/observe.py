@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
-from gateway.core.call import Call, Protocol, Reply
+from gateway.core.call import Call, ClientStream, Protocol, Reply
 from gateway.core.errors import GatewayError
-from gateway.core.policy import Next
+from gateway.core.policy import Next, NextStream
 
 _log = logging.getLogger("gateway.access")
 
@@ -35,9 +35,16 @@ class Observe:
 
     async def __call__(self, call: Call, proceed: Next) -> Reply:
         """Go on, and log how it went."""
+        return await self._observed(call, proceed(call))
+
+    async def stream(self, call: Call, client: ClientStream, proceed: NextStream) -> Reply:
+        """The same, once the stream has ended."""
+        return await self._observed(call, proceed(call, client))
+
+    async def _observed(self, call: Call, going_on: Awaitable[Reply]) -> Reply:
         started = self._now()
         try:
-            reply = await proceed(call)
+            reply = await going_on
         except GatewayError as error:
             self._write(call, type(error).__name__, error.message, started)
             raise

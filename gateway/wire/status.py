@@ -1,7 +1,7 @@
 """The one table from the error tree to HTTP and gRPC, and the error's own form in each.
 
 Source of the codes: Triton's HTTP server maps NOT_FOUND to 404, UNAVAILABLE to 503, UNSUPPORTED to 501, INTERNAL to
-500 and the rest to 400; what only a gateway says (413, 504) follows HTTP and gRPC themselves.
+500 and the rest to 400; what only a gateway says (413, 429, 504) follows HTTP and gRPC themselves.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from typing import NamedTuple
 
 from gateway.core import errors
-from gateway.core.call import Reply
+from gateway.core.call import Metadata, Reply
 
 
 class Status(NamedTuple):
@@ -21,21 +21,27 @@ class Status(NamedTuple):
 
 
 OK = 0
+CANCELLED = 1
 INVALID_ARGUMENT = 3
 DEADLINE_EXCEEDED = 4
 NOT_FOUND = 5
+PERMISSION_DENIED = 7
 RESOURCE_EXHAUSTED = 8
 UNIMPLEMENTED = 12
 INTERNAL = 13
 UNAVAILABLE = 14
 
 TABLE: dict[type[Exception], Status] = {
-    errors.MalformedMessage: Status(400, INTERNAL),  # INTERNAL is what Triton's gRPC server says of unparsable bytes
+    errors.MalformedMessage: Status(500, INTERNAL),  # of unparsable bytes Triton says INTERNAL over both protocols
     errors.UnknownRoute: Status(404, UNIMPLEMENTED),
     errors.MethodNotAllowed: Status(405, UNIMPLEMENTED),
     errors.RequestTooLarge: Status(413, RESOURCE_EXHAUSTED),
     errors.UnsupportedFeature: Status(501, UNIMPLEMENTED),
+    errors.Forbidden: Status(403, PERMISSION_DENIED),
     errors.InvalidRequest: Status(400, INVALID_ARGUMENT),
+    errors.Overloaded: Status(429, RESOURCE_EXHAUSTED),
+    errors.ShuttingDown: Status(503, UNAVAILABLE),
+    errors.ClientGone: Status(499, CANCELLED),  # seen in logs alone: 499 is nginx's word for it
     errors.DeadlineExceeded: Status(504, DEADLINE_EXCEEDED),
     errors.UpstreamError: Status(503, UNAVAILABLE),
     Exception: Status(500, INTERNAL),
@@ -60,12 +66,19 @@ def message_of(error: Exception) -> str:
 def http_reply(error: Exception) -> Reply:
     """`error` in the form of Triton's HTTP errors: `{"error": "..."}`."""
     body = json.dumps({"error": message_of(error)}, separators=(",", ":")).encode()
-    metadata: tuple[tuple[bytes, bytes], ...] = ((b"content-type", b"application/json"),)
+    metadata: Metadata = ((b"content-type", b"application/json"),)
     if isinstance(error, errors.MethodNotAllowed):
         metadata += ((b"allow", error.allowed.encode()),)
-    return Reply(status_of(error).http, metadata, body)
+    return Reply(status_of(error).http, metadata + _retry_after(error), body)
 
 
 def grpc_reply(error: Exception) -> Reply:
     """`error` as a gRPC status."""
-    return Reply(status_of(error).grpc, message=message_of(error))
+    return Reply(status_of(error).grpc, _retry_after(error), message=message_of(error))
+
+
+def _retry_after(error: Exception) -> Metadata:
+    """When to try again, for errors that pass."""
+    if isinstance(error, errors.Overloaded | errors.ShuttingDown | errors.UpstreamError):
+        return ((b"retry-after", b"%d" % error.retry_after),)
+    return ()

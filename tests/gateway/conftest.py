@@ -8,11 +8,13 @@ import pytest
 
 from gateway.app import start_data
 from gateway.config import Config, load
-from gateway.core.call import Call, Operation, Protocol
+from gateway.core.call import Body, Call, Operation, Protocol, Sequence
 from gateway.core.deadline import Deadline
 from gateway.upstreams.fake import FakeUpstream
 
 MakeCall = Callable[..., Call]
+
+_MODEL_INFER = b"/inference.GRPCInferenceService/ModelInfer"
 
 
 @pytest.fixture
@@ -24,12 +26,28 @@ def make_call() -> MakeCall:
         operation: Operation = Operation.INFER,
         model: str = "echo",
         version: str = "",
-        body: bytes = b"",
+        body: Body = b"",
         seconds: float = 10.0,
         metadata: tuple[tuple[bytes, bytes], ...] = (),
+        line: bytes | None = None,
+        sequence: Sequence | None = None,
+        target: str = "",
     ) -> Call:
+        if line is None:
+            line = b"POST /v2/models/echo/infer" if protocol is Protocol.HTTP else _MODEL_INFER
         return Call(
-            protocol, operation, model, version, "a-request", metadata, body, len(body), Deadline.after(seconds)
+            protocol=protocol,
+            operation=operation,
+            line=line,
+            model=model,
+            version=version,
+            request_id="a-request",
+            metadata=metadata,
+            body=body,
+            head_len=len(body),
+            deadline=Deadline.after(seconds),
+            sequence=sequence,
+            target=target,
         )
 
     return make
@@ -71,5 +89,5 @@ async def fake_gateway(config: Config) -> AsyncIterator[FakeGateway]:
     """Both front ends over one fake upstream."""
     upstream = FakeUpstream()
     async with AsyncExitStack() as stack:
-        addresses = await start_data(config, upstream, upstream, stack)
+        addresses = await start_data(config, stack, upstream)
         yield FakeGateway(addresses["http"], addresses["grpc"], upstream, config)

@@ -3,40 +3,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from gateway.config import Config, load
-from gateway.core.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 
 
-def refusal(text: str, tmp_path: Path, overrides: tuple[str, ...] = ()) -> str:
-    path = tmp_path / "gateway.yaml"
-    path.write_text(text)
-    with pytest.raises(ConfigError) as caught:
-        load(path, overrides)
-    return caught.value.message.replace(str(path), "gateway.yaml")
-
-
 def test_the_shipped_file_is_the_defaults() -> None:
     assert load(ROOT / "configs/gateway.yaml") == load(None) == Config()
-
-
-def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
-    path = tmp_path / "empty.yaml"
-    path.write_text("# nothing\n")
-    assert load(path) == Config()
-
-
-def test_overrides_win_over_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "gateway.yaml"
-    path.write_text("http:\n  port: 9000\n")
-    config = load(path, ("http.port=9001", "upstream.http=a:1", "upstream.grpc=a:2", "repository.frameworks=[onnx]"))
-    assert config.http.port == 9001
-    assert config.upstream is not None
-    assert config.upstream.grpc == "a:2"
-    assert config.repository.frameworks == ("onnx",)
 
 
 def test_a_tilde_is_the_user_s_home() -> None:
@@ -46,51 +19,9 @@ def test_a_tilde_is_the_user_s_home() -> None:
     assert config.triton.log_file == Path.home() / "triton.log"
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("http:\n  prot: 1\n", "gateway.yaml:2: unknown key 'http.prot'; did you mean 'port'?"),
-        ("htpp: {}\n", "gateway.yaml:1: unknown key 'htpp'; did you mean 'http'?"),
-        (
-            "upstream: {http: a:1, grpc: b:2, zzz: 3}\n",
-            "gateway.yaml:1: unknown key 'upstream.zzz'; known here: http, grpc",
-        ),
-        ("grpc:\n\n  port: 99999\n", "gateway.yaml:3: grpc.port: input should be less than or equal to 65535"),
-        (
-            "upstream:\n  http: http://a\n  grpc: b:2\n",
-            "gateway.yaml:2: upstream.http: http must be HOST:PORT, for example triton:8000, not 'http://a'",
-        ),
-        ("upstream: {http: a:1}\n", "gateway.yaml:1: upstream.grpc: field required"),
-        ("http: [\n", "gateway.yaml:2: this is not YAML: expected the node content, but found '<stream end>'"),
-        ("- http\n", "gateway.yaml:1: expected sections such as `http:`, found list"),
-        ("triton:\n  host: 0.0.0.0\n", "gateway.yaml:2: triton.host: the embedded Triton has no access control"),
-        ("repository:\n  frameworks:\n  - caffe\n", "gateway.yaml:3: repository.frameworks.0: input should be"),
-    ],
-)
-def test_what_is_wrong_is_named_with_its_line(text: str, message: str, tmp_path: Path) -> None:
-    assert refusal(text, tmp_path).startswith(message)
-
-
-def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
-    assert len(refusal("http: {prot: 1}\ngrpc: {port: x}\n", tmp_path).splitlines()) == 2
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("http.port", "--set http.port: expected KEY=VALUE"),
-        ("http.port.x=1", "--set http.port.x=1: port is not a section"),
-        ("http.port=[", "--set http.port=[: '[' is not a YAML value"),
-        ("http.pxrt=1", "gateway.yaml:1: unknown key 'http.pxrt'; did you mean 'port'?"),
-    ],
-)
-def test_a_wrong_override_is_named(override: str, message: str, tmp_path: Path) -> None:
-    assert refusal("http: {port: 1}", tmp_path, (override,)).startswith(message)
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nowhere.yaml: there is no such file; name another with --config"):
-        load(tmp_path / "nowhere.yaml")
+def test_an_upstream_without_a_name_is_called_by_its_address() -> None:
+    named, unnamed = load(None, ("upstreams=[{name: a, http: b:1, grpc: b:2}, {http: c:1, grpc: c:2}]",)).upstreams
+    assert (named.label, unnamed.label) == ("a", "c:1")
 
 
 def properties(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -10,6 +10,8 @@ from gateway.core import errors
         (errors.UnknownRoute, errors.InvalidRequest),
         (errors.RequestTooLarge, errors.InvalidRequest),
         (errors.UnsupportedFeature, errors.InvalidRequest),
+        (errors.Forbidden, errors.InvalidRequest),
+        (errors.SequenceLost, errors.UpstreamError),
         (errors.UpstreamUnavailable, errors.UpstreamError),
         (errors.UpstreamBroken, errors.UpstreamError),
         (errors.ConfigError, errors.SetupError),

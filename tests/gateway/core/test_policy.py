@@ -1,5 +1,5 @@
-from gateway.core.call import Call, Reply
-from gateway.core.policy import Next, fold
+from gateway.core.call import Body, Call, ClientStream, Metadata, Reply
+from gateway.core.policy import Next, NextStream, fold
 from tests.gateway.conftest import MakeCall
 
 
@@ -15,25 +15,70 @@ class Note:
         self.notes.append(f"{self.name} out")
         return reply
 
+    async def stream(self, call: Call, client: ClientStream, proceed: NextStream) -> Reply:
+        self.notes.append(f"{self.name} stream in")
+        reply = await proceed(call, client)
+        self.notes.append(f"{self.name} stream out")
+        return reply
+
+
+class Refuse:
+    """Answers everything itself."""
+
+    async def __call__(self, call: Call, proceed: Next) -> Reply:
+        return Reply(429)
+
+    async def stream(self, call: Call, client: ClientStream, proceed: NextStream) -> Reply:
+        return Reply(430)
+
+
+class Innermost:
+    def __init__(self, notes: list[str]) -> None:
+        self.notes = notes
+
+    async def infer(self, call: Call) -> Reply:
+        self.notes.append(f"infer {call.model}")
+        return Reply(200)
+
+    async def stream(self, call: Call, client: ClientStream) -> Reply:
+        self.notes.append(f"stream {call.model}")
+        return Reply(201)
+
+
+class Client:
+    """A client that says and hears nothing."""
+
+    async def receive(self) -> Body | None:
+        return None
+
+    async def start(self, metadata: Metadata) -> None:
+        raise AssertionError
+
+    async def send(self, message: Body) -> None:
+        raise AssertionError
+
 
 async def test_the_first_policy_is_the_outermost(make_call: MakeCall) -> None:
     notes: list[str] = []
+    chain = fold([Note("a", notes), Note("b", notes)], Innermost(notes))
+    assert await chain.infer(make_call()) == Reply(200)
+    assert notes == ["a in", "b in", "infer echo", "b out", "a out"]
 
-    async def upstream(call: Call) -> Reply:
-        notes.append(f"upstream {call.model}")
-        return Reply(200)
 
-    reply = await fold([Note("a", notes), Note("b", notes)], upstream)(make_call())
-
-    assert reply == Reply(200)
-    assert notes == ["a in", "b in", "upstream echo", "b out", "a out"]
+async def test_streams_pass_the_same_policies_in_the_same_order(make_call: MakeCall) -> None:
+    notes: list[str] = []
+    chain = fold([Note("a", notes), Note("b", notes)], Innermost(notes))
+    assert await chain.stream(make_call(), Client()) == Reply(201)
+    assert notes == ["a stream in", "b stream in", "stream echo", "b stream out", "a stream out"]
 
 
 async def test_a_policy_may_answer_without_going_on(make_call: MakeCall) -> None:
-    async def refuse(call: Call, proceed: Next) -> Reply:
-        return Reply(429)
+    notes: list[str] = []
+    chain = fold([Refuse(), Note("never", notes)], Innermost(notes))
+    assert await chain.infer(make_call()) == Reply(429)
+    assert await chain.stream(make_call(), Client()) == Reply(430)
+    assert notes == []
 
-    async def upstream(call: Call) -> Reply:
-        raise AssertionError("must not be reached")
 
-    assert await fold([refuse], upstream)(make_call()) == Reply(429)
+async def test_without_policies_there_is_the_upstream_alone(make_call: MakeCall) -> None:
+    assert await fold([], Innermost([])).infer(make_call()) == Reply(200)

@@ -12,11 +12,12 @@ Source: grpc_service.proto of the Open Inference Protocol; the wire format of pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
-from gateway.core.call import Operation
-from gateway.core.errors import InvalidRequest, MalformedMessage
+from gateway.core.call import Body, Metadata, Operation, Sequence
+from gateway.core.errors import InvalidRequest
+from gateway.wire import infer_proto
+from gateway.wire.protobuf import BYTES, fields, length_delimited
 
 SERVICE = "inference.GRPCInferenceService"
 
@@ -27,104 +28,95 @@ class Head(NamedTuple):
     model: str = ""
     version: str = ""
     request_id: str = ""
+    sequence: Sequence | None = None
 
 
-class _Method(NamedTuple):
+class Method(NamedTuple):
+    """One RPC of the service.
+
+    Attributes:
+        operation: what it means.
+        fields: number of a field of its request -> the attribute of `Head` that it is.
+        streaming: whether both sides send any number of messages.
+    """
+
     operation: Operation
-    fields: dict[int, str]  # field number -> attribute of Head
+    fields: dict[int, str]
+    streaming: bool = False
 
 
-_MODEL_FIELDS = {1: "model", 2: "version"}
-METHODS: dict[str, _Method] = {
-    f"/{SERVICE}/ModelInfer": _Method(Operation.INFER, {**_MODEL_FIELDS, 3: "request_id"}),
-    f"/{SERVICE}/ModelConfig": _Method(Operation.MODEL_CONFIG, _MODEL_FIELDS),
-    f"/{SERVICE}/ModelMetadata": _Method(Operation.MODEL_METADATA, _MODEL_FIELDS),
-    f"/{SERVICE}/ModelReady": _Method(Operation.MODEL_READY, _MODEL_FIELDS),
-    f"/{SERVICE}/RepositoryIndex": _Method(Operation.REPOSITORY_INDEX, {}),
-    f"/{SERVICE}/ServerLive": _Method(Operation.SERVER_LIVE, {}),
-    f"/{SERVICE}/ServerMetadata": _Method(Operation.SERVER_METADATA, {}),
-    f"/{SERVICE}/ServerReady": _Method(Operation.SERVER_READY, {}),
+_MODEL = {1: "model", 2: "version"}
+_INFER = {**_MODEL, 3: "request_id"}
+_RPCS = {
+    "ServerLive": Method(Operation.SERVER_LIVE, {}),
+    "ServerReady": Method(Operation.SERVER_READY, {}),
+    "ServerMetadata": Method(Operation.SERVER_METADATA, {}),
+    "ModelReady": Method(Operation.MODEL_READY, _MODEL),
+    "ModelMetadata": Method(Operation.MODEL_METADATA, _MODEL),
+    "ModelInfer": Method(Operation.INFER, _INFER),
+    "ModelStreamInfer": Method(Operation.STREAM_INFER, _INFER, streaming=True),
+    "ModelConfig": Method(Operation.MODEL_CONFIG, _MODEL),
+    "ModelStatistics": Method(Operation.MODEL_STATISTICS, _MODEL),
+    "RepositoryIndex": Method(Operation.REPOSITORY_INDEX, {}),
+    "RepositoryModelLoad": Method(Operation.LOAD_MODEL, {2: "model"}),
+    "RepositoryModelUnload": Method(Operation.UNLOAD_MODEL, {2: "model"}),
+    "SystemSharedMemoryStatus": Method(Operation.SYSTEM_SHARED_MEMORY, {}),
+    "SystemSharedMemoryRegister": Method(Operation.SYSTEM_SHARED_MEMORY, {}),
+    "SystemSharedMemoryUnregister": Method(Operation.SYSTEM_SHARED_MEMORY, {}),
+    "CudaSharedMemoryStatus": Method(Operation.CUDA_SHARED_MEMORY, {}),
+    "CudaSharedMemoryRegister": Method(Operation.CUDA_SHARED_MEMORY, {}),
+    "CudaSharedMemoryUnregister": Method(Operation.CUDA_SHARED_MEMORY, {}),
+    "TraceSetting": Method(Operation.TRACE_SETTING, {2: "model"}),
+    "LogSettings": Method(Operation.LOG_SETTING, {}),
 }
+METHODS: dict[str, Method] = {f"/{SERVICE}/{name}": method for name, method in _RPCS.items()}
 """The closed table of methods that are served."""
 
-METHOD_OF = {method.operation: path for path, method in METHODS.items()}
+_INFER_PATH, _STREAM_PATH = f"/{SERVICE}/ModelInfer", f"/{SERVICE}/ModelStreamInfer"
 
 LIVE = b"\x08\x01"
 """A ServerLiveResponse that says yes: field 1, a varint, true."""
 
-# What a client may say to Triton along with its message. `triton-...` keys are Triton's own switches.
-_METADATA = frozenset({b"traceparent", b"tracestate"})
-
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+# What a client may say to Triton along with its message. `triton_grpc_error` asks for a stream's errors as a status.
+_METADATA = frozenset({b"traceparent", b"tracestate", b"triton_grpc_error"})
 
 
-def read_head(path: str, message: bytes) -> Head:
+def read_head(path: str, message: Body, allow_shared_memory: bool) -> Head:
     """What `message`, sent to the method at `path`, is about.
+
+    Args:
+        path: one of `METHODS`.
+        message: the protocol buffer.
+        allow_shared_memory: whether tensors may lie in memory of Triton's host.
 
     Raises:
         MalformedMessage: the bytes are not a protocol buffer.
-        InvalidRequest: a field that says what the request is about comes twice, or is not UTF-8.
+        InvalidRequest: a field that says what the request is about comes twice or is not UTF-8, a parameter is reserved
+            or of the wrong type, or a tensor is named twice.
+        Forbidden: a tensor lies in shared memory.
     """
+    if path == _INFER_PATH:
+        return Head(*infer_proto.read(message, allow_shared_memory, streamed=False))
+    if path == _STREAM_PATH:
+        return Head(*infer_proto.read(message, allow_shared_memory, streamed=True))
     wanted = METHODS[path].fields
     found: dict[str, str] = {}
     for number, kind, start, end in fields(message):
         name = wanted.get(number)
-        if name is None or kind != _BYTES:
+        if name is None or kind != BYTES:
             continue
         if name in found:
             raise InvalidRequest(f"field {number} ({name}) is given twice; send it once")
-        try:
-            found[name] = message[start:end].decode("utf-8")
-        except UnicodeDecodeError:
-            raise InvalidRequest(f"field {number} ({name}) is not UTF-8 text") from None
-    return Head(**found)
+        found[name] = infer_proto.text(message, start, end, f"field {number} ({name})")
+    return Head(model=found.get("model", ""), version=found.get("version", ""))
 
 
-def fields(message: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Each top-level field as (number, wire type, start, end of its content), in the order of the message.
-
-    Raises:
-        MalformedMessage: the bytes are not a protocol buffer.
-    """
-    position, length = 0, len(message)
-    while position < length:
-        tag, position = _varint(message, position)
-        number, kind = tag >> 3, tag & 7
-        start = position
-        if kind == _BYTES:
-            size, start = _varint(message, position)
-            position = start + size
-        elif kind == _VARINT:
-            _, position = _varint(message, position)
-        elif kind == _FIXED64:
-            position += 8
-        elif kind == _FIXED32:
-            position += 4
-        else:  # groups, which the protocol does not use, and the two wire types that do not exist
-            raise _unparsable()
-        if number == 0 or position > length:
-            raise _unparsable()
-        yield number, kind, start, position
-
-
-def _varint(message: bytes, position: int) -> tuple[int, int]:
-    """The base-128 number at `position` and where it ends."""
-    value = 0
-    for count in range(10):
-        if position >= len(message):
-            break
-        byte = message[position]
-        position += 1
-        value |= (byte & 0x7F) << (7 * count)
-        if byte < 0x80:
-            return value, position
-    raise _unparsable()
-
-
-def _unparsable() -> MalformedMessage:
-    return MalformedMessage("Unable to parse request")  # Triton's own words
-
-
-def request_metadata(metadata: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[bytes, bytes], ...]:
+def request_metadata(metadata: Metadata) -> Metadata:
     """The metadata of a request that goes on to Triton."""
     return tuple([pair for pair in metadata if pair[0] in _METADATA])
+
+
+def stream_error(message: str, request_id: str) -> bytes:
+    """A ModelStreamInferResponse that says what went wrong with one request of a stream that goes on."""
+    response = length_delimited(3, request_id.encode()) if request_id else b""
+    return length_delimited(1, message.encode()) + length_delimited(2, response)

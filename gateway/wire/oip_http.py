@@ -3,61 +3,98 @@
 Rules:
 - The route table is closed: what is not in it does not exist. Paths are compared as they are on the wire, because
   Triton does not percent-decode either; nothing is normalised on the way.
-- A body is a JSON head and, when `Inference-Header-Content-Length` says where the head ends, raw tensor bytes. Only
-  the head is ever looked at, and of it only how deep it nests: Triton's own parser is recursive.
+- A name in a path is made of the characters that a URL's path may hold. Anything else (`#`, a space, bytes beyond
+  ASCII) could end the name for one parser and not for another.
 - Statuses and bodies of refusals are Triton's.
+
+Source: Triton's http_server.cc and the KServe v2 protocol.
 """
 
 from __future__ import annotations
 
-import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.core.call import Call, Metadata, Operation
 from gateway.core.errors import InvalidRequest, MethodNotAllowed, UnknownRoute, UnsupportedFeature
 
 HEAD_LENGTH = b"inference-header-content-length"
-MAX_JSON_DEPTH = 100
-"""Deepest nesting of a JSON head; Triton's own limit since it has one (2.51 has none and overflows its stack)."""
 
 
 class Route(NamedTuple):
-    """What a request line asks for."""
+    """What a request line asks for.
+
+    Attributes:
+        operation: which call it is.
+        line: method and path as they came.
+        model: the model it is about; empty for the server.
+        version: the version it is about; empty for "the server chooses".
+    """
 
     operation: Operation
+    line: bytes
     model: str = ""
     version: str = ""
 
 
-# Path (or what follows the model) -> the one method it takes and what it means. Source: Triton's http_server.cc and
-# the KServe v2 protocol.
-_SERVER_ROUTES: dict[bytes, tuple[bytes, Operation]] = {
-    b"/v2": (b"GET", Operation.SERVER_METADATA),
-    b"/v2/health/live": (b"GET", Operation.SERVER_LIVE),
-    b"/v2/health/ready": (b"GET", Operation.SERVER_READY),
-    b"/v2/repository/index": (b"POST", Operation.REPOSITORY_INDEX),
-}
-_MODEL_ROUTES: dict[bytes, tuple[bytes, Operation]] = {
-    b"": (b"GET", Operation.MODEL_METADATA),
-    b"config": (b"GET", Operation.MODEL_CONFIG),
-    b"infer": (b"POST", Operation.INFER),
-    b"ready": (b"GET", Operation.MODEL_READY),
-}
-_METHODS = {operation: method for method, operation in (*_SERVER_ROUTES.values(), *_MODEL_ROUTES.values())}
-_SERVER_PATHS = {operation: path for path, (_, operation) in _SERVER_ROUTES.items()}
-_MODEL_SUFFIXES = {operation: b"/" + tail if tail else b"" for tail, (_, operation) in _MODEL_ROUTES.items()}
+class _Entry(NamedTuple):
+    operation: Operation
+    methods: tuple[bytes, ...]
 
-# What a client may say to Triton; connection and hop-by-hop headers are the gateway's own on either side.
+
+_GET, _POST, _BOTH = (b"GET",), (b"POST",), (b"GET", b"POST")
+
+_SERVER_ROUTES: dict[bytes, _Entry] = {
+    b"/v2": _Entry(Operation.SERVER_METADATA, _GET),
+    b"/v2/health/live": _Entry(Operation.SERVER_LIVE, _GET),
+    b"/v2/health/ready": _Entry(Operation.SERVER_READY, _GET),
+    b"/v2/models/stats": _Entry(Operation.MODEL_STATISTICS, _GET),
+    b"/v2/trace/setting": _Entry(Operation.TRACE_SETTING, _BOTH),
+    b"/v2/logging": _Entry(Operation.LOG_SETTING, _BOTH),
+    b"/v2/repository/index": _Entry(Operation.REPOSITORY_INDEX, _POST),
+}
+# What follows the model, and its version if there is one.
+_MODEL_ROUTES: dict[bytes, _Entry] = {
+    b"": _Entry(Operation.MODEL_METADATA, _GET),
+    b"/config": _Entry(Operation.MODEL_CONFIG, _GET),
+    b"/generate": _Entry(Operation.GENERATE, _POST),
+    b"/generate_stream": _Entry(Operation.GENERATE_STREAM, _POST),
+    b"/infer": _Entry(Operation.INFER, _POST),
+    b"/ready": _Entry(Operation.MODEL_READY, _GET),
+    b"/stats": _Entry(Operation.MODEL_STATISTICS, _GET),
+    b"/trace/setting": _Entry(Operation.TRACE_SETTING, _BOTH),
+}
+_REPOSITORY_ROUTES: dict[bytes, _Entry] = {
+    b"load": _Entry(Operation.LOAD_MODEL, _POST),
+    b"unload": _Entry(Operation.UNLOAD_MODEL, _POST),
+}
+_MEMORY_OPERATIONS = {
+    b"systemsharedmemory": Operation.SYSTEM_SHARED_MEMORY,
+    b"cudasharedmemory": Operation.CUDA_SHARED_MEMORY,
+}
+_MEMORY_METHODS = {b"status": _GET, b"register": _POST, b"unregister": _POST}
+
+# Operations whose request line follows from operation, model and version; of the others it is what the client called.
+_DERIVED = {
+    entry.operation: (entry.methods[0], path)
+    for path, entry in (*_SERVER_ROUTES.items(), *_MODEL_ROUTES.items())
+    if len(entry.methods) == 1
+}
+
+# RFC 3986's pchar: what one segment of a path is made of.
+_SEGMENT = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%!$&'()*+,;=:@"
+
+# What a client may say to Triton; connection and hop-by-hop headers are the gateway's own on either side, and bodies
+# go on uncompressed, so `content-encoding` stays behind.
 _REQUEST_HEADERS = frozenset(
     {b"accept-encoding", b"content-type", b"endpoint-load-metrics-format", b"traceparent", b"tracestate", HEAD_LENGTH}
 )
-_REPLY_HEADERS = frozenset({b"content-encoding", b"content-type", b"endpoint-load-metrics", HEAD_LENGTH})
+_REPLY_HEADERS = frozenset(
+    {b"cache-control", b"content-encoding", b"content-type", b"endpoint-load-metrics", HEAD_LENGTH}
+)
 
-_JSON_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
-_ONE_KIND = bytes.maketrans(b"{}", b"[]")
-_TOO_DEEP = b"[" * (MAX_JSON_DEPTH + 1)
-_PASSES = 8  # as many readings of all brackets are paid for; a tensor needs at most its rank
+_REMEMBERED = 1024  # request lines that are looked up in one step; no client can make it grow
+_ENCODINGS = {b"": "identity", b"identity": "identity", b"gzip": "gzip", b"deflate": "deflate"}
 
 
 def match(method: bytes, path: bytes) -> Route:
@@ -66,43 +103,101 @@ def match(method: bytes, path: bytes) -> Route:
     Raises:
         UnknownRoute: the path is not in the table.
         MethodNotAllowed: the path is, with another method.
+        UnsupportedFeature: the path names a model repository, which Triton does not do.
     """
+    return _remembered(method, path) if len(path) <= 256 else _match(method, path)  # long ones would cost memory
+
+
+def _match(method: bytes, path: bytes) -> Route:
+    model = version = ""
     entry = _SERVER_ROUTES.get(path)
-    if entry is not None:
-        route = Route(entry[1])
-    else:
-        entry, model, version = _match_model(path)
-        route = Route(entry[1], model, version)
-    if entry[0] != method:
-        raise MethodNotAllowed("Method Not Allowed", allowed=entry[0].decode())
-    return route
+    if entry is None:
+        parts = path.split(b"/", 3)  # "", "v2", "models", what follows
+        if len(parts) != 4 or parts[0] or parts[1] != b"v2":
+            raise _unknown()
+        if parts[2] == b"models":
+            entry, model, version = _match_model(parts[3])
+        elif parts[2] == b"repository":
+            entry, model = _match_repository(parts[3])
+        else:
+            entry = _match_memory(parts[2], parts[3])
+    if method not in entry.methods:
+        raise MethodNotAllowed("Method Not Allowed", allowed=b", ".join(entry.methods).decode())
+    return Route(entry.operation, method + b" " + path, model, version)
 
 
-def _match_model(path: bytes) -> tuple[tuple[bytes, Operation], str, str]:
-    parts = path.split(b"/")  # "", "v2", "models", MODEL[, "versions", VERSION][, tail]
-    if not 4 <= len(parts) <= 7 or parts[1:3] != [b"v2", b"models"] or not parts[3]:
-        raise UnknownRoute("Not Found")
-    version, tails = b"", parts[4:]
-    if tails[:1] == [b"versions"]:
-        version, tails = (tails[1] if len(tails) > 1 else b""), tails[2:]
+_remembered = lru_cache(_REMEMBERED)(_match)
+
+
+def _match_model(rest: bytes) -> tuple[_Entry, str, str]:
+    """MODEL[/versions/DIGITS][/what to do]."""
+    model, slash, tail = rest.partition(b"/")
+    version = b""
+    if tail.startswith(b"versions/"):
+        version, slash, tail = tail[9:].partition(b"/")
         if not version.isdigit():
-            raise UnknownRoute("Not Found")
-    # A trailing slash is one more, empty, part: Triton has no such route.
-    entry = _MODEL_ROUTES.get(tails[0] if tails else b"")
-    if entry is None or tails == [b""] or len(tails) > 1:
-        raise UnknownRoute("Not Found")
-    return entry, parts[3].decode("latin-1"), version.decode()
+            raise _unknown()
+    entry = _MODEL_ROUTES.get(slash + tail)
+    if entry is None:
+        raise _unknown()
+    return entry, _name(model), version.decode()
+
+
+def _match_repository(rest: bytes) -> tuple[_Entry, str]:
+    """[REPOSITORY/](index | models/MODEL/load | models/MODEL/unload), of which Triton does not do the first part."""
+    parts = rest.split(b"/")
+    if len(parts) == 3 and parts[0] == b"models" and parts[2] in _REPOSITORY_ROUTES:
+        return _REPOSITORY_ROUTES[parts[2]], _name(parts[1])
+    named = len(parts) == 2 and parts[1] == b"index"
+    named |= len(parts) == 4 and parts[1] == b"models" and parts[3] in _REPOSITORY_ROUTES
+    if named and _name(parts[0]):
+        raise UnsupportedFeature("'repository_name' specification is not supported; leave it out of the path")
+    raise _unknown()
+
+
+def _match_memory(kind: bytes, rest: bytes) -> _Entry:
+    """[region/NAME/](status | register | unregister); only a region can be registered."""
+    operation = _MEMORY_OPERATIONS.get(kind)
+    parts = rest.split(b"/")
+    methods = _MEMORY_METHODS.get(parts[-1])
+    if operation is None or methods is None:
+        raise _unknown()
+    if len(parts) == 3 and parts[0] == b"region" and _name(parts[1]):
+        return _Entry(operation, methods)
+    if len(parts) == 1 and parts[0] != b"register":
+        return _Entry(operation, methods)
+    raise _unknown()
+
+
+def _name(segment: bytes) -> str:
+    """A segment of a path as text."""
+    if not segment or segment.translate(None, _SEGMENT):
+        raise _unknown()
+    return segment.decode("ascii")
+
+
+def _unknown() -> UnknownRoute:
+    return UnknownRoute("Not Found")
 
 
 def request_line(call: Call) -> bytes:
     """The request line by which Triton understands `call`, without its line end."""
-    path = _SERVER_PATHS.get(call.operation)
-    if path is None:
-        path = b"/v2/models/" + call.model.encode("latin-1")
-        if call.version:
-            path += b"/versions/" + call.version.encode("latin-1")
-        path += _MODEL_SUFFIXES[call.operation]
-    return _METHODS[call.operation] + b" " + path + b" HTTP/1.1"
+    if call.operation in _DERIVED:
+        return _derived_line(call.operation, call.model, call.version)
+    return call.line + b" HTTP/1.1"
+
+
+@lru_cache(_REMEMBERED)
+def _derived_line(operation: Operation, model: str, version: str) -> bytes:
+    method, tail = _DERIVED[operation]
+    if operation is Operation.MODEL_STATISTICS and not model:
+        return b"GET /v2/models/stats HTTP/1.1"
+    if tail in _SERVER_ROUTES:
+        return method + b" " + tail + b" HTTP/1.1"
+    path = b"/v2/models/" + model.encode("ascii")
+    if version:
+        path += b"/versions/" + version.encode("ascii")
+    return method + b" " + path + tail + b" HTTP/1.1"
 
 
 def request_metadata(headers: Metadata) -> Metadata:
@@ -116,11 +211,10 @@ def reply_metadata(headers: Metadata) -> Metadata:
 
 
 def head_length(headers: Metadata, body_len: int) -> int:
-    """How many bytes of a body are its JSON head: all, or what the header says (0: a raw single-input request).
+    """How many bytes of an uncompressed body are its JSON head: all, or what the header says (0: a raw single input).
 
     Raises:
         InvalidRequest: the header is not one plain number.
-        UnsupportedFeature: the body is compressed.
     """
     length: int | None = None
     for name, value in headers:
@@ -130,29 +224,19 @@ def head_length(headers: Metadata, body_len: int) -> int:
                     "Inference-Header-Content-Length must be given once, as the length of the JSON part in bytes"
                 )
             length = int(value)
-        elif name == b"content-encoding" and value.lower() != b"identity":
-            raise UnsupportedFeature("Unsupported compression type: send the body uncompressed")
     return body_len if length is None else min(length, body_len)
 
 
-def check_depth(body: bytes, head_len: int) -> None:
-    """Refuse a JSON head that nests deeper than `MAX_JSON_DEPTH`.
-
-    Counting brackets settles nearly every request. Otherwise strings are cut out and innermost pairs removed level by
-    level, all in C; the data of a tensor shrinks by its innermost dimension each time, and what does not shrink so
-    fast is no tensor, and is refused before it costs more.
+def content_encoding(headers: Metadata) -> str:
+    """How a request's body is compressed: "identity", "gzip" or "deflate".
 
     Raises:
-        InvalidRequest: it does.
+        UnsupportedFeature: in another way, or in several.
     """
-    head = body if head_len == len(body) else body[:head_len]
-    if head.count(b"[") + head.count(b"{") <= MAX_JSON_DEPTH:
-        return
-    brackets = _JSON_STRING.sub(b"", head).translate(_ONE_KIND, _NOT_BRACKETS)
-    budget = _PASSES * len(brackets)
-    while b"[]" in brackets and _TOO_DEEP not in brackets and budget > 0:
-        budget -= len(brackets)
-        brackets = brackets.replace(b"[]", b"")
-    # What is left was never closed, and each opening of it is a level in the worst case, or was not worth the work.
-    if brackets.count(b"[") > MAX_JSON_DEPTH:
-        raise InvalidRequest(f"request JSON nests deeper than {MAX_JSON_DEPTH} levels; flatten 'data' to one array")
+    found: str | None = None
+    for name, value in headers:
+        if name == b"content-encoding":
+            if found is not None or value.lower() not in _ENCODINGS:
+                raise UnsupportedFeature("Unsupported compression type: send the body as it is, or as gzip or deflate")
+            found = _ENCODINGS[value.lower()]
+    return found or "identity"

@@ -1,139 +1,253 @@
-"""HTTP in front: raw ASGI for the Open Inference Protocol, Starlette for the gateway's own pages.
+"""The Open Inference Protocol over HTTP, in front: a request's head and body become a `Call`, which walks the chain.
 
-One request, in order: match the request line, read the body within its limit, make the `Call`, walk the chain, send
-the `Reply`. Everything that goes wrong on the way becomes a reply through `wire/status.py`.
+This module knows no sockets. The engine (`http_server.py`) asks it in this order: `open` when a head has come, `admit`
+before the body is received, `answer` once it is there, and `close` at the end of every request that was opened.
+Whatever goes wrong on the way becomes a reply through `wire/status.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from functools import lru_cache
 
-from gateway.core.call import Call, Metadata, Operation, Protocol, Reply
+from gateway.core.call import Body, Call, ClientStream, Metadata, Operation, Protocol, Reply
 from gateway.core.deadline import Deadline
-from gateway.core.errors import DeadlineExceeded, GatewayError, RequestTooLarge
-from gateway.core.policy import Next
+from gateway.core.errors import GatewayError, InvalidRequest, RequestTooLarge
+from gateway.frontends import http_head
 from gateway.frontends import request_id as request_ids
-from gateway.wire import oip_http, status
+from gateway.frontends.http_head import RequestHead
+from gateway.frontends.intake import Intake
+from gateway.frontends.serving import Current, Serving
+from gateway.wire import compression, infer_json, oip_http, status
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+TIMEOUT = b"x-request-timeout-ms"
 
 _log = logging.getLogger("gateway.http")
 
 _LIVE = Reply(200)
-_DRAIN = 4  # how many times the limit is read, and thrown away, before an oversized body is cut off
+_NOT_READY = Reply(400, ((b"content-type", b"application/json"),), b'{"error":"this gateway is stopping"}')
+_OF_THE_GATEWAY = (Operation.SERVER_LIVE, Operation.SERVER_READY)  # asked of it while it stops, too
+_IN_A_THREAD = 64 * 2**10  # a compressed body of more bytes than this is not worth stopping everybody else for
+_ANNOUNCED = 64 * 2**10  # bytes of a body that are taken for sent once they are announced
+_REMEMBERED = 1024  # heads
+_MEMORABLE = 2048  # bytes of a head
 
 
-class ClientGone(Exception):
-    """The client closed the connection before its request was complete."""
+class Plan:
+    """What can be said of a request by its head alone; clients repeat their heads, so plans are used again.
+
+    Attributes:
+        head: the request's head.
+        route: what is asked for; None for a page.
+        encoding: of the body.
+        timeout: seconds that the client gives it; None for the configured default.
+        refusal: the answer, if it is refused whatever the body holds.
+        request_id: the client's own, or empty.
+        metadata: the headers that go with the call.
+        streams: whether the answer comes bit by bit.
+    """
+
+    __slots__ = ("encoding", "head", "metadata", "refusal", "request_id", "route", "streams", "timeout")
+
+    def __init__(self, head: RequestHead) -> None:
+        self.head = head
+        self.route: oip_http.Route | None = None
+        self.refusal: Reply | None = None
+        self.encoding = "identity"
+        self.timeout: float | None = None
+        self.request_id = request_ids.given(head.headers)
+        self.metadata = head.headers
+        self.streams = False
+        if head.path == b"/v2" or head.path.startswith(b"/v2/"):
+            try:
+                self._read(head)
+            except GatewayError as error:
+                self.refusal = status.http_reply(error)
+
+    def _read(self, head: RequestHead) -> None:
+        self.route = oip_http.match(head.method, head.path)
+        self.timeout = _timeout(head.headers)
+        self.encoding = oip_http.content_encoding(head.headers)
+        if self.encoding != "identity":
+            self.metadata = tuple(pair for pair in head.headers if pair[0] != b"content-encoding")
+        self.streams = self.route.operation is Operation.GENERATE_STREAM
+
+
+class Request:
+    """One request under way.
+
+    Attributes:
+        plan: what its head says.
+        head: the head itself.
+        request_id: its name.
+        deadline: when its client stops waiting.
+        serving: what it is served with, from its beginning to its end.
+        max_body: most bytes of its body.
+        held: bytes of its body that the intake counts.
+        entered: whether the intake counts it.
+    """
+
+    __slots__ = ("deadline", "entered", "head", "held", "max_body", "plan", "request_id", "serving")
+
+    def __init__(self, plan: Plan, serving: Serving) -> None:
+        self.plan = plan
+        self.head = plan.head
+        self.request_id = plan.request_id or request_ids.new()
+        seconds = serving.limits.deadline_seconds
+        self.deadline = Deadline.after(seconds if plan.timeout is None else min(plan.timeout, seconds))
+        self.serving = serving
+        self.max_body = serving.http.max_body_bytes
+        self.held = 0
+        self.entered = False
 
 
 class HttpFrontend:
-    """The ASGI application that uvicorn runs.
+    """Serves requests of the protocol.
 
     Args:
-        chain: the policies around the HTTP upstream.
-        pages: the ASGI application for paths outside the protocol.
-        max_body_bytes: largest body; a larger one gets 413.
-        deadline_seconds: how long a request may take.
+        current: what to serve with.
+        intake: counts what is here and not answered yet.
     """
 
-    def __init__(self, chain: Next, pages: Asgi, max_body_bytes: int, deadline_seconds: float) -> None:
-        self._chain = chain
-        self._pages = pages
-        self._max_body_bytes = max_body_bytes
-        self._deadline_seconds = deadline_seconds
+    def __init__(self, current: Current, intake: Intake) -> None:
+        self._current = current
+        self._intake = intake
+        self._remembered = lru_cache(_REMEMBERED)(_plan)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        path: bytes = scope["raw_path"].partition(b"?")[0]
-        if not path.startswith(b"/v2"):
-            await self._pages(scope, receive, send)
-            return
-        headers: Metadata = tuple(scope["headers"])
-        request_id = request_ids.request_id(headers)
+    def open(self, raw: bytes) -> Request:
+        """The request that begins with this head, up to and with its empty line.
+
+        Raises:
+            HttpError: the head is not HTTP.
+        """
+        plan = self._remembered(raw) if len(raw) <= _MEMORABLE else _plan(raw)
+        return Request(plan, self._current.serving)
+
+    def admit(self, request: Request) -> Reply | None:
+        """Decide whether the request is worth receiving, and give its announced body room; else the answer to it."""
+        plan = request.plan
+        if plan.refusal is not None:
+            return plan.refusal
         try:
-            reply = await self._answer(scope["method"].encode(), path, headers, request_id, receive)
-        except ClientGone:
-            return
+            if plan.route is not None and plan.route.operation not in _OF_THE_GATEWAY:
+                self._intake.enter()
+                request.entered = True
+            if plan.head.length:
+                self._expect(request, plan.head.length)
         except GatewayError as error:
-            reply = status.http_reply(error)
-        except Exception as error:
-            _log.exception("request %s failed inside the gateway", request_id)
-            reply = status.http_reply(error)
-        await _send(send, reply, request_id)
+            return status.http_reply(error)
+        return None
 
-    async def _answer(self, method: bytes, path: bytes, headers: Metadata, request_id: str, receive: Receive) -> Reply:
-        route = oip_http.match(method, path)
+    def hold(self, request: Request, size: int) -> None:
+        """Make room for a body of `size` bytes so far.
+
+        Raises:
+            RequestTooLarge: it is more than is allowed.
+            Overloaded: there is no room.
+        """
+        if size > request.max_body:
+            raise too_large(size, request.max_body)
+        if size > request.held:
+            self._intake.take(size - request.held)
+            request.held = size
+
+    def _expect(self, request: Request, length: int) -> None:
+        """Refuse a body that there is no room for now.
+
+        A long one is counted as it comes and not as it is announced, or a few clients that announce much and send
+        nothing would keep everybody else out.
+        """
+        self.hold(request, length)
+        if length > _ANNOUNCED:
+            self._intake.give(length)
+            request.held = 0
+
+    def close(self, request: Request) -> None:
+        """The request is answered, or given up."""
+        if request.held:
+            self._intake.give(request.held)
+            request.held = 0
+        if request.entered:
+            self._intake.leave()
+            request.entered = False
+
+    async def answer(self, request: Request, body: Body, client: ClientStream | None) -> Reply:
+        """Serve one request; never raises.
+
+        Args:
+            request: one that was admitted, and is not a page.
+            body: all of it.
+            client: where a stream goes.
+        """
+        try:
+            return await self._answer(request, body, client)
+        except GatewayError as error:
+            return status.http_reply(error)
+        except Exception as error:
+            _log.exception("request %s failed inside the gateway", request.request_id)
+            return status.http_reply(error)
+
+    async def _answer(self, request: Request, body: Body, client: ClientStream | None) -> Reply:
+        plan, serving = request.plan, request.serving
+        route = plan.route
+        assert route is not None  # noqa: S101 - pages do not come here
         if route.operation is Operation.SERVER_LIVE:
             return _LIVE  # the gateway's own: a Triton that restarts is no reason to restart the gateway
-        deadline = Deadline.after(self._deadline_seconds)
-        body = await self._read(headers, receive, deadline) if method == b"POST" else b""
-        head_len = oip_http.head_length(headers, len(body))
-        oip_http.check_depth(body, head_len)
-        return await self._chain(
-            Call(
-                protocol=Protocol.HTTP,
-                operation=route.operation,
-                model=route.model,
-                version=route.version,
-                request_id=request_id,
-                metadata=headers,
-                body=body,
-                head_len=head_len,
-                deadline=deadline,
-            )
+        if route.operation is Operation.SERVER_READY and self._intake.leaving:
+            return _NOT_READY
+        head_len, sequence = 0, None
+        if body and plan.head.method != b"POST":
+            body = b""  # it would mean nothing to Triton
+        if body:
+            if plan.encoding != "identity":
+                body = await self._decompressed(request, body)
+            head_len = oip_http.head_length(plan.metadata, len(body))
+            sequence = infer_json.read(route.operation, body, head_len, serving.admin.shared_memory)
+        call = Call(
+            Protocol.HTTP,
+            route.operation,
+            route.line,
+            route.model,
+            route.version,
+            request.request_id,
+            plan.metadata,
+            body,
+            head_len,
+            request.deadline,
+            sequence,
         )
+        if client is not None:
+            return await serving.chain.stream(call, client)
+        return await serving.chain.infer(call)
 
-    async def _read(self, headers: Metadata, receive: Receive, deadline: Deadline) -> bytes:
-        """The whole body. One that is too large is read on for a while, so that the client gets to see the answer."""
-        limit = self._max_body_bytes
-        announced = _announced(headers)
-        if announced > limit and (announced > _DRAIN * limit or _has(headers, b"expect")):
-            raise self._too_large(announced)
-        chunks: list[bytes] = []
-        size, more = 0, True
-        try:
-            async with asyncio.timeout(deadline.remaining()):
-                while more and size <= _DRAIN * limit:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise ClientGone
-                    chunk, more = message.get("body", b""), message.get("more_body", False)
-                    size += len(chunk)
-                    if size <= limit:
-                        chunks.append(chunk)
-                    else:
-                        chunks.clear()
-        except TimeoutError:
-            raise DeadlineExceeded("the request's body did not arrive within the request's time") from None
-        if size > limit:
-            raise self._too_large(max(size, announced))
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    def _too_large(self, size: int) -> RequestTooLarge:
-        return RequestTooLarge(
-            f"request body of {size} bytes exceeds the maximum of {self._max_body_bytes} bytes; "
-            "send less at a time, or have http.max_body_bytes raised"
-        )
+    async def _decompressed(self, request: Request, body: Body) -> bytes:
+        encoding, ratio = request.plan.encoding, request.serving.limits.max_decompression_ratio
+        if len(body) <= _IN_A_THREAD:
+            plain = compression.decompress(body, encoding, request.max_body, ratio)
+        else:
+            plain = await asyncio.to_thread(compression.decompress, body, encoding, request.max_body, ratio)
+        self.hold(request, len(plain))
+        return plain
 
 
-def _has(headers: Metadata, name: bytes) -> bool:
-    return any(key == name for key, _ in headers)
+def too_large(size: int, limit: int) -> RequestTooLarge:
+    """The refusal of a body of `size` bytes, or of as many so far."""
+    return RequestTooLarge(
+        f"request body of {size} bytes exceeds the maximum of {limit} bytes; "
+        "send less at a time, or have http.max_body_bytes raised"
+    )
 
 
-def _announced(headers: Metadata) -> int:
-    """What `content-length` says; the server below has checked that it is a number, and that the body obeys it."""
-    return next((int(value) for key, value in headers if key == b"content-length"), 0)
+def _plan(raw: bytes) -> Plan:
+    return Plan(http_head.parse(raw))
 
 
-async def _send(send: Send, reply: Reply, request_id: str) -> None:
-    headers = [*reply.metadata, (b"content-length", b"%d" % len(reply.body)), (request_ids.NAME, request_id.encode())]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
+def _timeout(headers: Metadata) -> float | None:
+    """Seconds that the client gives its request."""
+    given = [value for name, value in headers if name == TIMEOUT]
+    if not given:
+        return None
+    if len(given) > 1 or not given[0].isdigit() or len(given[0]) > 12 or int(given[0]) == 0:
+        raise InvalidRequest("X-Request-Timeout-Ms must be given once, as a positive whole number of milliseconds")
+    return int(given[0]) / 1000

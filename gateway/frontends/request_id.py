@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 import re
 
 from gateway.core.call import Metadata
@@ -12,8 +12,18 @@ _FIT = re.compile(rb"[A-Za-z0-9._:-]{1,128}")  # for logs, headers and gRPC meta
 
 
 def request_id(metadata: Metadata) -> str:
-    """The id that came with the request, or a new one of 16 hexadecimal digits."""
+    """The id that came with the request, or a new one."""
+    return given(metadata) or new()
+
+
+def given(metadata: Metadata) -> str:
+    """The id that came with the request; empty if none did, or none that is fit."""
     for name, value in metadata:
         if name == NAME and _FIT.fullmatch(value):
             return value.decode()
-    return os.urandom(8).hex()
+    return ""
+
+
+def new() -> str:
+    """An id of 16 hexadecimal digits; it tells requests apart and keeps no secret."""
+    return "%016x" % random.getrandbits(64)  # noqa: UP031 - faster than an f-string here

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
 
-from gateway.core.errors import SetupError
-
-_BACKLOG = 2048
+from gateway.sockets import bind
 
 
 class HttpServer:
@@ -65,20 +61,3 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to whoever owns the process."""
         yield
-
-
-def bind(host: str, port: int, key: str) -> socket.socket:
-    """A listening socket, on IPv4 or IPv6 as `host` says.
-
-    Raises:
-        SetupError: the port is taken, or the address is not this machine's.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except PermissionError:
-        raise SetupError(f"port {port} ({key}) needs more rights than this user has; set one above 1023") from None
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise SetupError(f"port {port} ({key}) on {host} is in use; stop what uses it, or set another") from None
-        raise SetupError(f"{key}: cannot listen on {host}: {error.strerror}") from None

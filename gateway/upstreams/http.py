@@ -1,16 +1,17 @@
-"""Triton over HTTP/1.1: a bounded pool of kept-alive connections."""
+"""Triton over HTTP/1.1: calls in, replies out, over a pool of kept-alive connections."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from dataclasses import replace
-
 from gateway.config import LimitsSection
-from gateway.core.call import Call, Reply
-from gateway.core.errors import DeadlineExceeded, UpstreamUnavailable
-from gateway.upstreams.http_connection import HttpConnection
-from gateway.wire import oip_http
+from gateway.core.call import Body, Call, ClientStream, Metadata, Reply
+from gateway.core.errors import InvalidRequest, RequestTooLarge
+from gateway.upstreams.http_pool import HttpPool
+from gateway.wire import compression, oip_http, redact
+
+_REMEMBERED = 1024  # heads of requests; clients repeat themselves
+_MEMORABLE = 1024  # bytes of such a head
+_WORDS = 64 * 2**10  # a longer error is no message
+_RATIO = 1000  # how much shorter than itself an error may be packed
 
 
 class HttpUpstream:
@@ -18,73 +19,74 @@ class HttpUpstream:
 
     Args:
         address: "host:port" of its HTTP service.
-        limits: how many connections there may be, and how long one may take to open.
+        limits: how many connections there may be, how many requests may wait, how long connecting may take.
     """
 
     def __init__(self, address: str, limits: LimitsSection) -> None:
-        self._address = address
-        self._host, _, port = address.rpartition(":")
-        self._port = int(port)
-        self._connect_timeout = limits.connect_timeout_seconds
-        self._slots = asyncio.Semaphore(limits.max_connections)
-        self._idle: deque[HttpConnection] = deque()
-        self._open: set[HttpConnection] = set()
-        self._closed = False
+        host, _, port = address.rpartition(":")
+        self._host_line = b"\r\nhost: %b\r\n" % address.encode()
+        self._pool = HttpPool(host.strip("[]"), int(port), limits)
+        self._heads: dict[tuple[bytes, str, str, Metadata], bytes] = {}
 
     async def infer(self, call: Call) -> Reply:
         """Send `call` and wait for the answer, as `Upstream.infer` says."""
         head = self._head(call)
+        connection = await self._pool.acquire(call.deadline)
         try:
-            async with asyncio.timeout(call.deadline.remaining()):
-                async with self._slots:
-                    reply = await self._exchange(head, call.body)
-        except TimeoutError:
-            raise DeadlineExceeded("the request's time was up before Triton answered") from None
-        return replace(reply, metadata=oip_http.reply_metadata(reply.metadata))
+            reply = await connection.ask(head, call.body)
+        except BaseException:
+            connection.close()
+            raise
+        self._pool.release(connection)
+        return reply if reply.status < 400 else _redacted(reply)
+
+    async def stream(self, call: Call, client: ClientStream) -> Reply:
+        """Send `call` and pass its answer on piece by piece, as `Upstream.stream` says."""
+        head = self._head(call)
+        connection = await self._pool.acquire(call.deadline)
+        try:
+            reply = await connection.ask(head, call.body, collects=False)
+            if reply.status == 200:
+                await client.start(reply.metadata)
+                if reply.body:
+                    await client.send(reply.body)
+                if connection.streaming:
+                    while piece := await connection.more():
+                        await client.send(piece)
+        except BaseException:
+            connection.close()
+            raise
+        self._pool.release(connection)
+        return Reply(200, reply.metadata) if reply.status == 200 else _redacted(reply)
 
     async def aclose(self) -> None:
         """Drop every connection."""
-        self._closed = True
-        self._idle.clear()
-        for connection in tuple(self._open):
-            connection.close()
-
-    async def _exchange(self, head: bytes, body: bytes) -> Reply:
-        connection = self._take_idle() or await self._connect()
-        reply = await connection.exchange(head, body)
-        if connection.reusable and not self._closed:
-            self._idle.append(connection)  # last in, first out: what is not needed grows old and is closed by Triton
-        else:
-            connection.close()
-        return reply
-
-    def _take_idle(self) -> HttpConnection | None:
-        """The connection that was used last, of those that are still fit for use."""
-        if self._closed:
-            raise UpstreamUnavailable("the gateway is stopping")
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.reusable:
-                return connection
-        return None
-
-    async def _connect(self) -> HttpConnection:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._connect_timeout):
-                _, connection = await loop.create_connection(lambda: HttpConnection(self._lost), self._host, self._port)
-        except (OSError, TimeoutError):
-            raise UpstreamUnavailable("Triton cannot be reached right now; try again shortly") from None
-        self._open.add(connection)
-        return connection
-
-    def _lost(self, connection: HttpConnection) -> None:
-        self._open.discard(connection)
-        if connection in self._idle:
-            self._idle.remove(connection)
+        self._pool.close()
 
     def _head(self, call: Call) -> bytes:
-        lines = [oip_http.request_line(call), b"host: " + self._address.encode()]
-        lines += [name + b": " + value for name, value in oip_http.request_metadata(call.metadata)]
-        lines += [b"content-length: %d" % len(call.body), b"", b""]
-        return b"\r\n".join(lines)
+        key = (call.line, call.model, call.version, call.metadata)
+        head = self._heads.get(key)
+        if head is None:
+            lines = [b"%b: %b\r\n" % pair for pair in oip_http.request_metadata(call.metadata)]
+            head = oip_http.request_line(call) + self._host_line + b"".join(lines)
+            if len(head) + sum([len(name) + len(value) for name, value in call.metadata]) <= _MEMORABLE:
+                if len(self._heads) >= _REMEMBERED:
+                    self._heads.clear()
+                self._heads[key] = head
+        return b"%bcontent-length: %d\r\n\r\n" % (head, len(call.body))
+
+
+def _redacted(reply: Reply) -> Reply:
+    """An error of Triton's without the inside of the house."""
+    body: Body = reply.body
+    metadata = reply.metadata
+    encoding = next((value.decode("latin-1") for name, value in metadata if name == b"content-encoding"), "identity")
+    if encoding != "identity":
+        try:
+            body = compression.decompress(body, encoding, _WORDS, _RATIO)
+        except (InvalidRequest, RequestTooLarge):
+            body = b""
+        metadata = tuple(pair for pair in metadata if pair[0] != b"content-encoding")
+    if len(body) <= _WORDS:
+        body = redact.redact(body.decode("utf-8", "replace")).encode()
+    return Reply(reply.status, metadata, body)

@@ -1,4 +1,8 @@
-"""One connection to Triton's HTTP port, one exchange at a time. The parser is httptools (llhttp)."""
+"""One connection to Triton's HTTP port, one exchange at a time.
+
+An answer whose length is announced is received into memory of its own, straight from the kernel, unless all of it came
+with its head. A stream is not collected: its pieces wait, unread beyond a bound, until they are taken.
+"""
 
 from __future__ import annotations
 
@@ -6,108 +10,273 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-import httptools
+from gateway.alarm import NEVER
+from gateway.core.call import Body, Reply
+from gateway.core.errors import DeadlineExceeded, GatewayError, InvalidRequest, UpstreamBroken
+from gateway.memory import uninitialised
+from gateway.upstreams.http_head import ReplyHead, not_http
+from gateway.wire.chunked import ChunkedBody
 
-from gateway.core.call import Reply
-from gateway.core.errors import UpstreamBroken
+_MAX_HEAD = 64 * 2**10
+_SMALL = 16 * 2**10  # a request of fewer bytes is copied behind its head: cheaper than a second buffer for the kernel
+_AHEAD = 64 * 2**10  # bytes of a stream that may wait
 
 
-class HttpConnection(asyncio.Protocol):
-    """An open socket and the answer that is being read from it.
+class UntilClosed:
+    """A body that ends with its connection; read like a `ChunkedBody`."""
+
+    __slots__ = ("data", "done")
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.done = False
+
+    def feed(self, received: bytes) -> int:
+        """All of it belongs to the body."""
+        self.data += received
+        return len(received)
+
+
+class HttpConnection(asyncio.BufferedProtocol):
+    """An open socket, and the answer that is being read from it.
 
     Args:
         on_lost: told once when the connection is gone, so that nobody picks it again.
+        scratch: where reads land for as long as it takes to look at them; shared by all connections of a process.
+        parse: reads a head.
+
+    Attributes:
+        due: when the exchange under way has taken too long, on the monotonic clock; whoever watches calls `ring`.
+        reusable: whether another exchange may follow.
+        streaming: whether the answer has begun and is taken with `more`.
     """
 
-    def __init__(self, on_lost: Callable[[HttpConnection], None]) -> None:
-        self._on_lost = on_lost
-        self._transport: asyncio.Transport | None = None
-        self._parser: httptools.HttpResponseParser | None = None
-        self._answer: asyncio.Future[Reply] | None = None
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._chunks: list[bytes] = []
-        self._status = 0
-        self.reusable = False
+    __slots__ = (
+        "_answer",
+        "_body",
+        "_busy",
+        "_coded",
+        "_collects",
+        "_error",
+        "_head",
+        "_on_lost",
+        "_parse",
+        "_partial",
+        "_paused",
+        "_room",
+        "_scratch",
+        "_transport",
+        "due",
+        "reusable",
+        "streaming",
+    )
 
-    async def exchange(self, head: bytes, body: bytes) -> Reply:
-        """Send one request and wait for the whole answer; cancelling this closes the connection.
+    def __init__(
+        self, on_lost: Callable[[HttpConnection], None], scratch: memoryview, parse: Callable[[bytes], ReplyHead]
+    ) -> None:
+        self._on_lost = on_lost
+        self._scratch = scratch
+        self._parse = parse
+        self._transport: asyncio.Transport
+        self._busy = False
+        self._collects = True
+        self._answer: asyncio.Future[Reply] | None = None  # what somebody waits for: the reply, or more of a stream
+        self._error: GatewayError | None = None  # of a stream, that nobody has been told yet
+        self._partial = b""  # of a head
+        self._head: ReplyHead | None = None
+        self._body: bytearray | None = None  # of announced length
+        self._room: memoryview | None = None  # what of it is still to be received
+        self._coded: ChunkedBody | UntilClosed | None = None
+        self._paused = False
+        self.due = NEVER
+        self.reusable = False
+        self.streaming = False
+
+    @property
+    def closing(self) -> bool:
+        """Whether it is known to be gone, or going."""
+        return self._transport.is_closing()
+
+    def ask(self, head: bytes, body: Body, collects: bool = True) -> asyncio.Future[Reply]:
+        """Send one request; whoever gives up waiting for the answer closes the connection.
 
         Args:
             head: request line and headers, up to and with the empty line.
             body: exactly as many bytes as `content-length` in `head` says.
+            collects: whether the whole answer is awaited; else a successful one of unknown length is `streaming`.
+
+        Returns:
+            the answer; its failure is an `UpstreamBroken` or `DeadlineExceeded`.
+        """
+        self.reusable = self.streaming = False
+        self._busy = True
+        self._collects = collects
+        self._coded = self._error = None
+        self._answer = answer = asyncio.get_running_loop().create_future()
+        if not body:
+            self._transport.write(head)
+        elif len(body) <= _SMALL:
+            self._transport.write(head + body)
+        else:
+            self._transport.writelines((head, body))
+        return answer
+
+    async def more(self) -> Body:
+        """What has come of the stream since the last time, at least one byte; nothing at its end.
 
         Raises:
-            UpstreamBroken: the connection ended, or what came is not HTTP.
+            UpstreamBroken, DeadlineExceeded: it ended before its end.
         """
-        if self._transport is None or self._transport.is_closing():
-            raise UpstreamBroken("the connection to Triton is closed; try again")
-        self.reusable = False
-        self._headers, self._chunks = [], []
-        self._parser = httptools.HttpResponseParser(self)
-        self._answer = asyncio.get_running_loop().create_future()
-        try:
-            self._transport.writelines([head, body])
-            return await self._answer
-        except BaseException:
-            self.close()
-            raise
-        finally:
-            self._answer = None
-            self._parser = None
+        coded = self._coded
+        assert coded is not None  # noqa: S101 - exchange() saw to it
+        while not coded.data and not coded.done:
+            if self._error is not None:
+                raise self._error
+            self._answer = asyncio.get_running_loop().create_future()
+            await self._answer
+        data, coded.data = coded.data, bytearray()
+        if self._paused and not coded.done:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
 
     def close(self) -> None:
         """Drop the connection without waiting for anything."""
         self.reusable = False
-        if self._transport is not None:
-            self._transport.abort()
+        self._transport.abort()
 
-    # asyncio.Protocol
+    def ring(self) -> None:
+        """The exchange under way has taken too long."""
+        self.due = NEVER
+        self._fail(DeadlineExceeded("the request's time was up before Triton answered"))
+
+    # asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember the socket."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without inheriting from it
 
-    def data_received(self, data: bytes) -> None:
-        """Feed the parser; bytes that nobody asked for end the connection."""
-        if self._parser is None:
-            self.close()
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where to put what comes next."""
+        del sizehint
+        room = self._room
+        return self._scratch if room is None else room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So much has come."""
+        room = self._room
+        if room is not None:
+            if nbytes < len(room):
+                self._room = room[nbytes:]
+            else:
+                body, self._body, self._room = self._body, None, None
+                assert body is not None  # noqa: S101 - there was room in it
+                self._complete(body)
             return
+        data = bytes(self._scratch[:nbytes])
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._fail("Triton's answer was not HTTP; the connection was closed")
+            while data and self._busy:
+                data = self._take_head(data) if self._coded is None else self._take_body(self._coded, data)
+        except UpstreamBroken as error:
+            self._fail(error)
+        except InvalidRequest:
+            self._fail(not_http())
+        if data:
+            self.close()  # nobody asked for it
+
+    def eof_received(self) -> bool:
+        """Triton sends nothing more."""
+        return False
 
     def connection_lost(self, error: Exception | None) -> None:
         """Fail the exchange that is under way, if one is."""
-        del error
         self.reusable = False
-        self._fail("the connection to Triton broke before its answer was complete; the request may have been executed")
+        self._room = self._body = None
+        if self._busy and error is None and type(self._coded) is UntilClosed:
+            self._coded.done = True
+            self._ended(self._coded)
+        elif self._busy:
+            self._fail(
+                UpstreamBroken(
+                    "the connection to Triton broke before its answer was complete; the request may have been executed"
+                )
+            )
         self._on_lost(self)
 
-    # httptools callbacks
+    # the answer
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect one header."""
-        self._headers.append((name.lower(), value))
+    def _take_head(self, data: bytes) -> bytes:
+        """Take a head off what has come; gives the rest."""
+        if self._partial:
+            data, self._partial = self._partial + data, b""
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4:
+            if len(data) > _MAX_HEAD or not data.startswith(b"HTTP/1."[: len(data)]):
+                raise not_http()
+            self._partial = data
+            return b""
+        head = self._parse(data[:end])
+        rest = data[end:]
+        if head.status < 200:
+            return rest  # an interim answer, such as 100 Continue
+        self._head = head
+        length = head.length
+        if length is None:
+            self._coded = ChunkedBody() if head.chunked else UntilClosed()
+            if not self._collects and head.status == 200:
+                self.streaming = True
+                self._hand_over(Reply(200, head.metadata))
+            return rest
+        if len(rest) >= length:
+            self._complete(rest if len(rest) == length else rest[:length])
+            return rest[length:]
+        self._body = uninitialised(length)
+        self._room = memoryview(self._body)[len(rest) :]
+        self._body[: len(rest)] = rest
+        return b""
 
-    def on_body(self, chunk: bytes) -> None:
-        """Collect one piece of the body."""
-        self._chunks.append(chunk)
+    def _take_body(self, coded: ChunkedBody | UntilClosed, data: bytes) -> bytes:
+        """Take what belongs to the body; gives the rest."""
+        used = coded.feed(data)
+        if coded.done:
+            self._ended(coded)
+        elif self.streaming:
+            if len(coded.data) >= _AHEAD and not self._paused:
+                self._paused = True
+                self._transport.pause_reading()
+            if coded.data:
+                self._hand_over(Reply(200))
+        return data[used:]
 
-    def on_message_complete(self) -> None:
-        """Hand over the answer; `100 Continue` and its like are not one."""
-        if self._parser is None or self._answer is None:
-            return
-        status = self._parser.get_status_code()
-        if status < 200:
-            self._headers, self._chunks = [], []
-            return
-        self.reusable = self._parser.should_keep_alive()
-        body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        if not self._answer.done():
-            self._answer.set_result(Reply(status, tuple(self._headers), body))
+    def _ended(self, coded: ChunkedBody | UntilClosed) -> None:
+        if self.streaming:
+            self._finish()
+            self._hand_over(Reply(200))
+        else:
+            self._coded = None
+            self._complete(coded.data)
 
-    def _fail(self, message: str) -> None:
+    def _complete(self, body: Body) -> None:
+        head = self._head
+        assert head is not None  # noqa: S101 - a body comes after it
+        self._finish()
+        self._hand_over(Reply(head.status, head.metadata, body))
+
+    def _finish(self) -> None:
+        """The exchange is over. With an answer that came before all of the request was sent, so is the connection."""
+        head, self._head = self._head, None
+        self._busy = False
+        self.due = NEVER
+        self.reusable = head is not None and head.keep_alive and not self._transport.get_write_buffer_size()
+
+    def _hand_over(self, reply: Reply) -> None:
         if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(UpstreamBroken(message))
+            self._answer.set_result(reply)
+
+    def _fail(self, error: GatewayError) -> None:
+        self._busy = False
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+        else:
+            self._error = error
         self.close()

@@ -1,164 +1,227 @@
 import asyncio
-import contextlib
+import gzip
 import json
-import socket
+import logging
+import zlib
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from gateway.core.call import Call, Operation, Protocol, Reply
+from gateway.core.call import Call, Operation, Protocol, Reply, Sequence
+from gateway.core.errors import DeadlineExceeded, Overloaded
 from gateway.frontends.http import HttpFrontend
-from gateway.frontends.pages import pages
-from gateway.frontends.server import HttpServer
+from gateway.frontends.intake import Intake
 from tests.gateway.conftest import FakeGateway
+from tests.gateway.frontends.http_rig import INFER, READY, Rig, Scripted, connected, current, post, serving
 
 
 @pytest.fixture
-async def client(fake_gateway: FakeGateway) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://{fake_gateway.http}", trust_env=False) as client:
+async def upstream() -> Scripted:
+    return Scripted()
+
+
+@pytest.fixture
+async def rig(upstream: Scripted) -> AsyncIterator[Rig]:
+    async with serving(upstream) as rig:
+        yield rig
+
+
+@pytest.fixture
+async def client(rig: Rig) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{rig.port}", trust_env=False) as client:
         yield client
 
 
-@contextlib.asynccontextmanager
-async def connected(address: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    host, _, port = address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    yield reader, writer
-    writer.close()
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
-
-
-async def test_an_inference_reaches_triton_byte_for_byte(client: httpx.AsyncClient, fake_gateway: FakeGateway) -> None:
+async def test_an_inference_reaches_triton_byte_for_byte(client: httpx.AsyncClient, upstream: Scripted) -> None:
     body = b'{"inputs":[]}' + bytes(range(256))
     headers = {"Inference-Header-Content-Length": "13", "Content-Type": "application/octet-stream", "X-Secret": "s"}
 
     reply = await client.post("/v2/models/echo/versions/1/infer", content=body, headers=headers)
 
     assert (reply.status_code, reply.content) == (200, body)
-    [call] = fake_gateway.upstream.calls
+    [call] = upstream.calls
     assert (call.protocol, call.operation, call.model, call.version) == (Protocol.HTTP, Operation.INFER, "echo", "1")
-    assert (call.body, call.head_len) == (body, 13)
+    assert (call.line, call.body, call.head_len) == (b"POST /v2/models/echo/versions/1/infer", body, 13)
+    assert (b"x-secret", b"s") in call.metadata
 
 
-async def test_a_body_in_pieces_is_put_together(client: httpx.AsyncClient, fake_gateway: FakeGateway) -> None:
-    async def pieces() -> AsyncIterator[bytes]:
-        for _ in range(5):
-            yield b"x" * 1000
-            await asyncio.sleep(0)
-
-    reply = await client.post("/v2/models/echo/infer", content=pieces())
-    assert reply.content == b"x" * 5000
+async def test_it_serves_the_fake_triton_as_the_application_is_wired(fake_gateway: FakeGateway) -> None:
+    async with httpx.AsyncClient(base_url=f"http://{fake_gateway.http}", trust_env=False) as client:
+        assert (await client.post("/v2/models/echo/infer", content=b"{}")).content == b"{}"
+        assert (await client.get("/")).json()["name"] == "triton-gateway"
+        assert (await client.get("/v2/models/nope")).status_code == 404
 
 
-async def test_liveness_is_the_gateways_own(client: httpx.AsyncClient, fake_gateway: FakeGateway) -> None:
-    await fake_gateway.upstream.aclose()
-    assert (await client.get("/v2/health/live")).status_code == 200
-    assert (await client.get("/v2/health/ready")).status_code == 503
+async def test_liveness_is_the_gateways_own_and_readiness_ends_first() -> None:
+    async def unready(call: Call) -> Reply:
+        return Reply(200)
+
+    async with serving(Scripted(unready)) as rig, httpx.AsyncClient(trust_env=False) as client:
+        base = f"http://127.0.0.1:{rig.port}/v2"
+        assert (await client.get(f"{base}/health/ready")).status_code == 200
+        rig.intake.close()
+        assert (await client.get(f"{base}/health/live")).status_code == 200
+        assert (await client.get(f"{base}/health/ready")).status_code == 400
+        refused = await client.get(f"{base}/models/echo/ready")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
 
 
 @pytest.mark.parametrize(
     ("method", "path", "status", "body"),
     [
         ("GET", "/v2/nope", 404, {"error": "Not Found"}),
+        ("GET", "/v2nope", 404, {"error": "Not Found"}),
         ("GET", "/nope", 404, {"error": "Not Found"}),
         ("DELETE", "/v2/models/echo/infer", 405, {"error": "Method Not Allowed"}),
         ("DELETE", "/", 405, {"error": "Method Not Allowed"}),
-        ("GET", "/v2/models/nope", 404, {"error": "Request for unknown model: 'nope' is not found"}),
-        ("GET", "/v2/models/nope/ready", 400, {"error": "Model version not ready"}),
     ],
 )
-async def test_refusals_are_tritons(
+async def test_what_is_not_in_the_table_is_refused(
     client: httpx.AsyncClient, method: str, path: str, status: int, body: object
 ) -> None:
     reply = await client.request(method, path)
     assert (reply.status_code, reply.json()) == (status, body)
 
 
-@pytest.mark.parametrize("announced", [True, False])
-async def test_a_body_above_the_limit_is_refused_and_the_gateway_lives(
-    client: httpx.AsyncClient, fake_gateway: FakeGateway, announced: bool
+@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+@pytest.mark.parametrize("size", [10, 9_000])
+async def test_a_compressed_body_goes_on_plain(
+    client: httpx.AsyncClient, upstream: Scripted, encoding: str, pack: type[bytes], size: int
 ) -> None:
-    async def pieces() -> AsyncIterator[bytes]:
-        for _ in range(20):
-            yield b"x" * 10_000
-
-    reply = await client.post("/v2/models/echo/infer", content=b"x" * 200_000 if announced else pieces())
-
-    assert reply.status_code == 413
-    assert "200000 bytes exceeds the maximum of 100000 bytes" in reply.json()["error"]
-    assert fake_gateway.upstream.calls == []
-    assert (await client.post("/v2/models/echo/infer", content=b"{}")).status_code == 200
+    plain = b"{}" + bytes(range(256)) * (size // 256)
+    headers = {"Content-Encoding": encoding, "Inference-Header-Content-Length": "2"}
+    reply = await client.post("/v2/models/echo/infer", content=pack(plain), headers=headers)
+    assert (reply.status_code, reply.content) == (200, plain)
+    [call] = upstream.calls
+    assert call.head_len == 2
+    assert not any(name == b"content-encoding" for name, _ in call.metadata)
 
 
-async def test_a_far_too_large_body_is_refused_before_it_is_sent(fake_gateway: FakeGateway) -> None:
-    async with connected(fake_gateway.http) as (reader, writer):
-        writer.write(b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n")
-        assert (await reader.readline()).split()[1] == b"413"
+async def test_a_large_compressed_body_is_unpacked_too(client: httpx.AsyncClient, upstream: Scripted) -> None:
+    noise = json.dumps([hash((n, "x")) for n in range(8_000)]).encode()[:99_000] + b" " * 500
+    packed = gzip.compress(b"{}" + noise, compresslevel=0)
+    assert len(packed) > 64 * 2**10
+    headers = {"Content-Encoding": "gzip", "Inference-Header-Content-Length": "2"}
+    reply = await client.post("/v2/models/echo/infer", content=packed, headers=headers)
+    assert reply.content == b"{}" + noise
 
 
-async def test_a_client_that_expects_continue_is_refused_without_sending(fake_gateway: FakeGateway) -> None:
-    head = b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100001\r\n\r\n"
-    async with connected(fake_gateway.http) as (reader, writer):
-        writer.write(head)
-        assert (await reader.readline()).split()[1] == b"413"
+@pytest.mark.parametrize(
+    ("content", "encoding", "status"),
+    [
+        (b"not gzip", "gzip", 400),
+        (gzip.compress(b"x" * 90_000), "gzip", 413),  # more than a hundred times its length
+        (gzip.compress(bytes(range(256)) * 500), "gzip", 413),
+        (b"{}", "br", 501),
+    ],
+)
+async def test_a_body_that_cannot_be_unpacked_is_refused(
+    client: httpx.AsyncClient, content: bytes, encoding: str, status: int
+) -> None:
+    reply = await client.post("/v2/models/echo/infer", content=content, headers={"Content-Encoding": encoding})
+    assert reply.status_code == status
+    assert "error" in reply.json()
 
 
-async def test_a_deadline_that_passes_is_504(client: httpx.AsyncClient, fake_gateway: FakeGateway) -> None:
-    frontend = HttpFrontend(fake_gateway.upstream.infer, pages(), 1000, deadline_seconds=0.05)
-    fake_gateway.upstream.gate.clear()
-    async with HttpServer(frontend, "127.0.0.1", 0, "http.port", drain_seconds=1) as server:
-        reply = await client.post(f"http://127.0.0.1:{server.port}/v2/models/echo/infer", content=b"{}")
-    assert reply.status_code == 504
-    assert "time was up" in reply.json()["error"]
+async def test_the_head_of_an_inference_is_read(client: httpx.AsyncClient, upstream: Scripted) -> None:
+    await client.post("/v2/models/echo/infer", json={"parameters": {"sequence_id": 7, "sequence_start": True}})
+    assert upstream.calls[0].sequence == Sequence("7", start=True)
+    shared = {"inputs": [{"name": "x", "parameters": {"shared_memory_region": "r"}}]}
+    assert (await client.post("/v2/models/echo/infer", json=shared)).status_code == 403
+    assert len(upstream.calls) == 1
 
 
-async def test_a_body_that_never_arrives_is_504(fake_gateway: FakeGateway) -> None:
-    frontend = HttpFrontend(fake_gateway.upstream.infer, pages(), 1000, deadline_seconds=0.05)
-    async with (
-        HttpServer(frontend, "127.0.0.1", 0, "http.port", drain_seconds=1) as server,
-        connected(f"127.0.0.1:{server.port}") as (reader, writer),
-    ):
-        writer.write(b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
-        assert (await reader.readline()).split()[1] == b"504"
+async def test_a_body_where_none_belongs_is_not_passed_on(client: httpx.AsyncClient, upstream: Scripted) -> None:
+    assert (await client.request("GET", "/v2/models/echo", content=b"x")).status_code == 200
+    assert upstream.calls[0].body == b""
 
 
-async def test_a_client_that_goes_away_leaves_nothing_behind(fake_gateway: FakeGateway) -> None:
-    host, _, port = fake_gateway.http.rpartition(":")
-    half = socket.create_connection((host, int(port)))
-    half.sendall(b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
-    half.close()
-    async with httpx.AsyncClient(trust_env=False) as client:
-        assert (await client.get(f"http://{fake_gateway.http}/v2/health/live")).status_code == 200
-    assert fake_gateway.upstream.calls == []
+@pytest.mark.parametrize(("given", "seconds"), [("1500", 1.5), ("999999", 5.0), (None, 5.0)])
+async def test_the_clients_time_counts_if_it_is_shorter(
+    client: httpx.AsyncClient, upstream: Scripted, given: str | None, seconds: float
+) -> None:
+    headers = {"X-Request-Timeout-Ms": given} if given else {}
+    await client.post("/v2/models/echo/infer", content=b"{}", headers=headers)
+    assert seconds - 1 < upstream.calls[0].deadline.remaining() <= seconds
 
 
-async def test_every_reply_carries_a_request_id(client: httpx.AsyncClient) -> None:
-    made = (await client.get("/v2")).headers["x-request-id"]
-    assert len(made) == 16
-    kept = await client.get("/v2/nope", headers={"x-request-id": "my-id.1"})
-    assert kept.headers["x-request-id"] == "my-id.1"
+@pytest.mark.parametrize("given", ["0", "-1", "1.5", "soon", "", "9" * 13])
+async def test_a_time_that_is_none_is_refused(client: httpx.AsyncClient, given: str) -> None:
+    reply = await client.get("/v2", headers={"X-Request-Timeout-Ms": given})
+    assert reply.status_code == 400
+    assert "X-Request-Timeout-Ms" in reply.json()["error"]
+
+
+@pytest.mark.parametrize(("error", "status"), [(DeadlineExceeded("time was up"), 504), (Overloaded("full"), 429)])
+async def test_errors_on_the_way_are_replies(error: Exception, status: int) -> None:
+    async def fail(call: Call) -> Reply:
+        raise error
+
+    async with serving(Scripted(fail)) as rig, connected(rig) as client:
+        client.send(post(INFER, b"{}"), READY)
+        assert (await client.answer()).status == status
+        assert (await client.answer()).status == status
+
+
+async def test_every_reply_carries_a_request_id(client: httpx.AsyncClient, upstream: Scripted) -> None:
+    for path in ("/v2", "/v2/nope", "/", "/nope"):
+        assert len((await client.get(path)).headers["x-request-id"]) == 16
+        assert (await client.get(path, headers={"x-request-id": "my-id.1"})).headers["x-request-id"] == "my-id.1"
     replaced = await client.get("/v2", headers={"x-request-id": 'evil "id"'})
-    assert replaced.headers["x-request-id"] != 'evil "id"'
+    assert replaced.headers["x-request-id"] == upstream.calls[-1].request_id != 'evil "id"'
 
 
 async def test_a_bug_is_a_500_that_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
     async def broken(call: Call) -> Reply:
         raise ZeroDivisionError("secret")
 
-    async with (
-        HttpServer(HttpFrontend(broken, pages(), 1000, 5), "127.0.0.1", 0, "http.port", drain_seconds=1) as server,
-        httpx.AsyncClient(trust_env=False) as client,
-    ):
-        reply = await client.get(f"http://127.0.0.1:{server.port}/v2")
-
-    assert reply.status_code == 500
-    assert "secret" not in reply.text
-    assert reply.headers["x-request-id"] in caplog.text
+    caplog.set_level(logging.ERROR)
+    async with serving(Scripted(broken)) as rig, connected(rig) as client:
+        client.send(READY)
+        answer = await client.answer()
+    assert answer.status == 500
+    assert b"secret" not in answer.body
+    assert answer.headers[b"x-request-id"].decode() in caplog.text
     assert "ZeroDivisionError" in caplog.text
 
 
-async def test_the_queries_are_not_part_of_the_path(client: httpx.AsyncClient) -> None:
-    reply = await client.get("/v2?x=1")
-    assert json.loads(reply.content)["name"] == "echo"
+async def test_the_query_is_not_part_of_the_path(client: httpx.AsyncClient, upstream: Scripted) -> None:
+    assert (await client.get("/v2?x=1")).status_code == 200
+    assert upstream.calls[0].operation is Operation.SERVER_METADATA
+
+
+async def test_a_request_is_served_with_what_was_current_when_it_began() -> None:
+    gate = asyncio.Event()
+
+    async def old(call: Call) -> Reply:
+        await gate.wait()
+        return Reply(200, body=b"old")
+
+    async def new(call: Call) -> Reply:
+        return Reply(200, body=b"new")
+
+    first = Scripted(old)
+    async with serving(first) as rig, connected(rig) as client, connected(rig) as other:
+        client.send(READY)
+        async with asyncio.timeout(5):
+            while not first.calls:
+                await asyncio.sleep(0)
+        rig.current.serving = current(Scripted(new)).serving
+        other.send(READY)
+        assert (await other.answer()).body == b"new"
+        gate.set()
+        assert (await client.answer()).body == b"old"
+
+
+async def test_what_it_holds_it_gives_back() -> None:
+    intake = Intake(1000)
+    frontend = HttpFrontend(current(Scripted()), intake)
+    request = frontend.open(post(INFER, b"x" * 10)[:-10])
+    assert frontend.admit(request) is None
+    assert (intake.requests, intake.bytes_held) == (1, 10)
+    frontend.hold(request, 300)
+    assert intake.bytes_held == 300
+    frontend.close(request)
+    frontend.close(request)
+    assert (intake.requests, intake.bytes_held) == (0, 0)

@@ -1,116 +1,164 @@
-"""gRPC in front: generic handlers that pass each message on as the bytes it came in.
+"""gRPC in front: which methods there are, and what becomes of a call to one of them.
 
 One request, in order: look the method up in the closed table, read the message's head, make the `Call`, walk the
-chain, return the `Reply`. Everything that goes wrong on the way becomes a status through `wire/status.py`.
+chain, return the `Reply`. Everything that goes wrong on the way becomes a status through `wire/status.py`. HTTP/2
+itself is the business of `grpc_server.py`, which calls this.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import Any
+from collections.abc import Awaitable, Callable
 
-import grpc
-import grpc.aio
-
-from gateway.config import GrpcSection
-from gateway.core.call import Call, Metadata, Operation, Protocol, Reply
+from gateway.core.call import Body, Call, ClientStream, Metadata, Operation, Protocol, Reply
 from gateway.core.deadline import Deadline
-from gateway.core.errors import GatewayError, SetupError
-from gateway.core.policy import Next
+from gateway.core.errors import DeadlineExceeded, GatewayError
+from gateway.frontends import grpc_lanes, health, reflection
 from gateway.frontends import request_id as request_ids
+from gateway.frontends.intake import Intake
+from gateway.frontends.serving import Current
 from gateway.wire import oip_grpc, status
 
 _log = logging.getLogger("gateway.grpc")
 
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_FOR_EVER = 7 * 24 * 3600.0  # seconds; a stream lives as long as its client wants, and a deadline is a number
+
+_Stream = Callable[[ClientStream, Metadata, str, Deadline], Awaitable[Reply]]
 
 
-class GrpcFrontend(grpc.GenericRpcHandler):
-    """The handler of every method in the table; methods outside it are UNIMPLEMENTED.
+class GrpcFrontend:
+    """Everything that a gRPC client may call: the inference service, health and reflection.
 
     Args:
-        chain: the policies around the gRPC upstream.
-        deadline_seconds: how long a request may take when its client does not say less.
+        current: what to serve with; read once a request, so that a new configuration holds from the next one on.
+        intake: counts what is not answered yet.
     """
 
-    def __init__(self, chain: Next, deadline_seconds: float) -> None:
-        self._chain = chain
-        self._deadline_seconds = deadline_seconds
-        self._handlers = {path: self._handler(path) for path in oip_grpc.METHODS}
+    def __init__(self, current: Current, intake: Intake) -> None:
+        self._current = current
+        self._intake = intake
+        self._health = health.Health(current, intake)
+        self._operations = {
+            path: (method.operation, path.encode()) for path, method in oip_grpc.METHODS.items() if not method.streaming
+        }
+        reflect = reflection.Reflection().serve
+        self._streams: dict[str, _Stream] = {grpc_lanes.PATH: self._infer, health.WATCH: self._health.watch}
+        self._streams.update(dict.fromkeys(reflection.PATHS, reflect))
+        self._streaming = {
+            **dict.fromkeys(self._operations, False),
+            **dict.fromkeys(self._streams, True),
+            health.CHECK: False,
+        }
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
-        """The handler of one incoming call."""
-        return self._handlers.get(handler_call_details.method)
+    def streaming(self, path: str) -> bool | None:
+        """Whether the method at `path` is a stream; None where there is no such method."""
+        return self._streaming.get(path)
 
-    def _handler(self, path: str) -> grpc.RpcMethodHandler[bytes, bytes]:
-        async def serve(message: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
-            metadata = _metadata(context.invocation_metadata())
-            request_id = request_ids.request_id(metadata)
-            try:
-                reply = await self._answer(path, message, metadata, request_id, context.time_remaining())
-            except GatewayError as error:
-                reply = status.grpc_reply(error)
-            except Exception as error:
-                _log.exception("request %s failed inside the gateway", request_id)
-                reply = status.grpc_reply(error)
-            context.set_trailing_metadata(((request_ids.NAME.decode(), request_id),))
-            if reply.status != status.OK:
-                await context.abort(_CODES.get(reply.status, grpc.StatusCode.UNKNOWN), reply.message)
-            return reply.body
+    async def unary(self, path: str, message: Body, metadata: Metadata, timeout: float | None) -> Reply:
+        """Answer one request; all that goes wrong is an answer too.
 
-        # No (de)serializers: bytes in, bytes out.
-        return grpc.unary_unary_rpc_method_handler(serve)
+        Args:
+            path: the method's, one that `streaming` says False of.
+            message: the request message, whole and decompressed.
+            metadata: the client's own; keys in lower case, `-bin` values decoded.
+            timeout: seconds that the client waits, None for ever.
+
+        Returns:
+            the status, the response message and the trailing metadata.
+        """
+        request_id = request_ids.request_id(metadata)
+        try:
+            if path == health.CHECK:
+                reply = await self._health.check(message, metadata, request_id, timeout)
+            else:
+                reply = await self._answer(path, message, metadata, request_id, timeout)
+        except GatewayError as error:
+            reply = status.grpc_reply(error)
+        except Exception as error:
+            _log.exception("request %s failed inside the gateway", request_id)
+            reply = status.grpc_reply(error)
+        return _identified(reply, request_id)
 
     async def _answer(
-        self, path: str, message: bytes, metadata: Metadata, request_id: str, time_remaining: float | None
+        self, path: str, message: Body, metadata: Metadata, request_id: str, timeout: float | None
     ) -> Reply:
-        operation = oip_grpc.METHODS[path].operation
-        head = oip_grpc.read_head(path, message)
+        serving, intake = self._current.serving, self._intake
+        operation, line = self._operations[path]
+        head = oip_grpc.read_head(path, message, serving.admin.shared_memory)
         if operation is Operation.SERVER_LIVE:
             return Reply(status.OK, body=oip_grpc.LIVE)  # the gateway's own, as over HTTP
-        seconds = self._deadline_seconds
-        if time_remaining is not None:
-            seconds = min(seconds, time_remaining)
-        return await self._chain(
-            Call(
-                protocol=Protocol.GRPC,
-                operation=operation,
-                model=head.model,
-                version=head.version,
-                request_id=request_id,
-                metadata=metadata,
-                body=message,
-                head_len=len(message),
-                deadline=Deadline.after(seconds),
+        if operation is Operation.SERVER_READY and intake.leaving:
+            return Reply(status.OK)  # an empty ServerReadyResponse says no
+        seconds = serving.limits.deadline_seconds
+        if timeout is not None and timeout < seconds:
+            seconds = timeout
+        intake.enter()
+        try:
+            return await serving.chain.infer(
+                Call(
+                    protocol=Protocol.GRPC,
+                    operation=operation,
+                    line=line,
+                    model=head.model,
+                    version=head.version,
+                    request_id=request_id,
+                    metadata=metadata,
+                    body=message,
+                    head_len=len(message),
+                    deadline=Deadline.after(seconds),
+                    sequence=head.sequence,
+                )
             )
+        finally:
+            intake.leave()
+
+    async def stream(self, path: str, client: ClientStream, metadata: Metadata, timeout: float | None) -> Reply:
+        """Serve one stream to its end; all that goes wrong is an end too.
+
+        Args:
+            path: the method's, one that `streaming` says True of.
+            client: the client's end.
+            metadata: as in `unary`.
+            timeout: seconds that the client lets it live, None for ever.
+
+        Returns:
+            the status and the trailing metadata.
+        """
+        request_id = request_ids.request_id(metadata)
+        deadline = Deadline.after(_FOR_EVER if timeout is None else timeout)
+        try:
+            async with asyncio.timeout(timeout):
+                reply = await self._streams[path](client, metadata, request_id, deadline)
+        except TimeoutError:
+            reply = status.grpc_reply(DeadlineExceeded("the time that the client gave this stream is up"))
+        except GatewayError as error:
+            reply = status.grpc_reply(error)
+        except Exception as error:
+            _log.exception("stream %s failed inside the gateway", request_id)
+            reply = status.grpc_reply(error)
+        return _identified(reply, request_id)
+
+    async def _infer(self, client: ClientStream, metadata: Metadata, request_id: str, deadline: Deadline) -> Reply:
+        """ModelStreamInfer."""
+        call = Call(
+            protocol=Protocol.GRPC,
+            operation=Operation.STREAM_INFER,
+            line=grpc_lanes.PATH.encode(),
+            model="",
+            version="",
+            request_id=request_id,
+            metadata=metadata,
+            body=b"",
+            head_len=0,
+            deadline=deadline,
         )
+        self._intake.enter()
+        try:
+            return await grpc_lanes.Lanes(self._current, client, call, self._intake).run()
+        finally:
+            self._intake.leave()
 
 
-def bind(frontend: GrpcFrontend, section: GrpcSection) -> tuple[grpc.aio.Server, int]:
-    """A server for `frontend`, bound and not yet started, and the port it got.
-
-    Raises:
-        SetupError: the port is taken.
-    """
-    options: list[tuple[str, Any]] = [
-        ("grpc.max_receive_message_length", section.max_message_bytes),
-        ("grpc.max_send_message_length", -1),
-        ("grpc.so_reuseport", 0),  # otherwise a second gateway would share the port unnoticed
-    ]
-    server = grpc.aio.server(options=options)
-    server.add_generic_rpc_handlers((frontend,))
-    host = f"[{section.host}]" if ":" in section.host else section.host
-    try:
-        port = server.add_insecure_port(f"{host}:{section.port}")
-    except RuntimeError:
-        port = 0
-    if not port:
-        raise SetupError(
-            f"port {section.port} (grpc.port) on {section.host} is in use; stop what uses it, or set another"
-        )
-    return server, port
-
-
-def _metadata(metadata: Any) -> Metadata:
-    pairs = metadata or ()
-    return tuple([(key.encode(), value if isinstance(value, bytes) else value.encode()) for key, value in pairs])
+def _identified(reply: Reply, request_id: str) -> Reply:
+    return Reply(reply.status, (*reply.metadata, (request_ids.NAME, request_id.encode())), reply.body, reply.message)

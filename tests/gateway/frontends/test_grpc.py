@@ -1,117 +1,293 @@
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import grpc
 import pytest
+import tritonclient.grpc.aio as triton_grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from gateway.config import GrpcSection
-from gateway.core.call import Call, Operation, Protocol, Reply
-from gateway.core.errors import SetupError
-from gateway.frontends.grpc import GrpcFrontend, bind
-from tests.gateway.conftest import FakeGateway
+from gateway.config import AdminSection
+from gateway.core.call import Call, ClientStream, Operation, Protocol, Reply
+from gateway.core.errors import Forbidden
+from gateway.core.policy import Chain, Next, NextStream
+from gateway.frontends.grpc import GrpcFrontend
+from gateway.frontends.grpc_lanes import PATH as STREAM
+from gateway.policies.restrict import Restrict
+from gateway.wire import oip_grpc
+from tests.gateway.frontends.grpc_doubles import (
+    EchoTriton,
+    GrpcGateway,
+    ScriptedClient,
+    calling,
+    in_shared_memory,
+    request,
+    until,
+    within,
+)
+
+INFER = "/inference.GRPCInferenceService/ModelInfer"
+
+
+class NotB:
+    """A policy against model "b"."""
+
+    async def __call__(self, call: Call, proceed: Next) -> Reply:
+        self._check(call)
+        return await proceed(call)
+
+    async def stream(self, call: Call, client: ClientStream, proceed: NextStream) -> Reply:
+        self._check(call)
+        return await proceed(call, client)
+
+    def _check(self, call: Call) -> None:
+        if call.model == "b":
+            raise Forbidden("b is not for you")
 
 
 @pytest.fixture
-async def channel(fake_gateway: FakeGateway) -> AsyncIterator[grpc.aio.Channel]:
-    async with grpc.aio.insecure_channel(fake_gateway.grpc) as channel:
+def triton() -> EchoTriton:
+    return EchoTriton()
+
+
+@pytest.fixture
+def gateway(triton: EchoTriton) -> GrpcGateway:
+    """Not listening: its front end is called."""
+    return GrpcGateway(triton, [Restrict(AdminSection()), NotB()])
+
+
+@pytest.fixture
+def frontend(gateway: GrpcGateway) -> GrpcFrontend:
+    return gateway.frontend
+
+
+@pytest.fixture
+async def channel(gateway: GrpcGateway) -> AsyncIterator[grpc.aio.Channel]:
+    async with gateway, grpc.aio.insecure_channel(gateway.address) as channel:
         yield channel
 
 
-def raw(channel: grpc.aio.Channel, method: str) -> grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]:
-    return channel.unary_unary(f"/inference.GRPCInferenceService/{method}")
+def path(method: str) -> str:
+    return f"/inference.GRPCInferenceService/{method}"
 
 
-async def refusal(call: grpc.aio.UnaryUnaryCall[bytes, bytes]) -> grpc.aio.AioRpcError:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return caught.value
+async def unary(frontend: GrpcFrontend, method: str, message: bytes = b"", timeout: float | None = None) -> Reply:
+    return await within(frontend.unary(path(method), message, (), timeout))
 
 
-async def test_an_inference_reaches_triton_byte_for_byte(channel: grpc.aio.Channel, fake_gateway: FakeGateway) -> None:
-    request = service_pb2.ModelInferRequest(model_name="echo", model_version="1", id="7")
-    request.raw_input_contents.append(bytes(range(256)))
-    message = request.SerializeToString()
+async def test_an_inference_goes_on_byte_for_byte(frontend: GrpcFrontend, triton: EchoTriton) -> None:
+    message = bytearray(request("a", "7", sequence_id=5, sequence_start=True))
+    metadata = ((b"x-request-id", b"mine"), (b"traceparent", b"00-1"))
 
-    assert await raw(channel, "ModelInfer")(message) == message
+    reply = await frontend.unary(INFER, message, metadata, None)
 
-    [call] = fake_gateway.upstream.calls
-    assert (call.protocol, call.operation, call.model, call.version) == (Protocol.GRPC, Operation.INFER, "echo", "1")
-    assert call.body == message
-
-
-async def test_liveness_is_the_gateways_own(channel: grpc.aio.Channel, fake_gateway: FakeGateway) -> None:
-    stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-    await fake_gateway.upstream.aclose()
-    assert (await stub.ServerLive(service_pb2.ServerLiveRequest())).live
-    error = await refusal(stub.ServerReady(service_pb2.ServerReadyRequest()))
-    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert (reply.status, reply.metadata) == (0, ((b"x-request-id", b"mine"),))
+    assert reply.body is message
+    [call] = triton.calls
+    assert call.body is message
+    assert (call.protocol, call.operation, call.line) == (Protocol.GRPC, Operation.INFER, INFER.encode())
+    assert (call.model, call.request_id, call.metadata) == ("a", "mine", metadata)
+    assert call.sequence is not None
+    assert (call.sequence.id, call.sequence.start) == ("5", True)
+    assert 4 < call.deadline.remaining() <= 5
 
 
-async def test_tritons_refusal_comes_through(channel: grpc.aio.Channel) -> None:
-    message = service_pb2.ModelMetadataRequest(name="nope").SerializeToString()
-    error = await refusal(raw(channel, "ModelMetadata")(message))
-    assert error.code() is grpc.StatusCode.NOT_FOUND
-    assert error.details() == "Request for unknown model: 'nope' is not found"
+async def test_the_clients_deadline_wins_when_it_is_shorter(frontend: GrpcFrontend, triton: EchoTriton) -> None:
+    for timeout in (1.5, 1000.0):
+        await unary(frontend, "ModelInfer", request("a"), timeout)
+    assert 1 < triton.calls[0].deadline.remaining() <= 1.5
+    assert 4 < triton.calls[1].deadline.remaining() <= 5
+
+
+async def test_what_a_request_holds_is_counted_until_it_is_answered(gateway: GrpcGateway) -> None:
+    async def held(call: Call) -> Reply:
+        assert gateway.intake.requests == 1
+        raise ZeroDivisionError
+
+    chain = gateway.current.serving.chain._replace(infer=held)
+    gateway.current.serving = replace(gateway.current.serving, chain=chain)
+    await unary(gateway.frontend, "ModelInfer", request("a"))
+    assert gateway.intake.requests == 0
+
+
+async def test_liveness_is_the_gateways_own(gateway: GrpcGateway, triton: EchoTriton) -> None:
+    assert (await unary(gateway.frontend, "ServerLive")).body == oip_grpc.LIVE
+    gateway.intake.close()
+    assert (await unary(gateway.frontend, "ServerLive")).body == oip_grpc.LIVE
+    assert triton.calls == []
+
+
+async def test_a_gateway_that_leaves_is_not_ready_and_one_that_is_closed_takes_nothing(
+    gateway: GrpcGateway, triton: EchoTriton
+) -> None:
+    gateway.intake.leave_soon()
+    ready = await unary(gateway.frontend, "ServerReady")
+    assert not service_pb2.ServerReadyResponse.FromString(bytes(ready.body)).ready
+    assert triton.calls == []
+    assert (await unary(gateway.frontend, "ModelInfer", request("a"))).status == 0
+    gateway.intake.close()
+    assert (await unary(gateway.frontend, "ServerReady")).status == 0
+    refused = await unary(gateway.frontend, "ModelInfer", request("a"))
+    assert (refused.status, refused.metadata[0]) == (14, (b"retry-after", b"1"))
+    reply = await gateway.frontend.stream(STREAM, ScriptedClient(), (), None)
+    assert reply.status == 14
 
 
 @pytest.mark.parametrize("method", ["ModelInfer", "ServerLive", "RepositoryIndex"])
-async def test_garbage_is_refused_in_tritons_words(channel: grpc.aio.Channel, method: str) -> None:
-    error = await refusal(raw(channel, method)(b"\xff\xff\xff"))
-    assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "Unable to parse request")
+async def test_garbage_is_refused_in_tritons_words(frontend: GrpcFrontend, method: str) -> None:
+    reply = await unary(frontend, method, b"\xff\xff\xff")
+    assert (reply.status, reply.message) == (13, "Unable to parse request")
 
 
-async def test_a_request_for_two_models_is_refused(channel: grpc.aio.Channel, fake_gateway: FakeGateway) -> None:
-    error = await refusal(raw(channel, "ModelInfer")(b"\x0a\x04echo\x0a\x05other"))
-    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert fake_gateway.upstream.calls == []
+async def test_what_a_request_may_not_say_never_reaches_triton(frontend: GrpcFrontend, triton: EchoTriton) -> None:
+    assert (await unary(frontend, "ModelInfer", b"\x0a\x01a\x0a\x01b")).status == 3
+    assert (await unary(frontend, "ModelInfer", in_shared_memory("a", "1"))).status == 7
+    assert (await unary(frontend, "SystemSharedMemoryStatus")).status == 7
+    assert triton.calls == []
 
 
-@pytest.mark.parametrize("method", ["ModelStatistics", "RepositoryModelUnload", "SystemSharedMemoryStatus", "Nope"])
-async def test_what_is_not_in_the_table_is_unimplemented(channel: grpc.aio.Channel, method: str) -> None:
-    assert (await refusal(raw(channel, method)(b""))).code() is grpc.StatusCode.UNIMPLEMENTED
+async def test_the_switches_in_force_are_those_of_now(gateway: GrpcGateway) -> None:
+    gateway.current.serving = replace(gateway.current.serving, admin=AdminSection(shared_memory=True))
+    assert (await unary(gateway.frontend, "ModelInfer", in_shared_memory("a", "1"))).status == 0
 
 
-async def test_a_message_above_the_limit_is_refused_and_the_gateway_lives(channel: grpc.aio.Channel) -> None:
-    request = service_pb2.ModelInferRequest(model_name="echo", raw_input_contents=[b"x" * 200_000])
-    error = await refusal(raw(channel, "ModelInfer")(request.SerializeToString()))
-    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert await raw(channel, "ServerLive")(b"") == b"\x08\x01"
+async def test_every_reply_carries_a_request_id(frontend: GrpcFrontend) -> None:
+    for reply in (
+        await unary(frontend, "ModelInfer", request("a")),
+        await unary(frontend, "ModelInfer", request("b")),
+        await unary(frontend, "ServerLive"),
+        await frontend.unary("/grpc.health.v1.Health/Check", b"", (), None),
+    ):
+        [request_id] = [value for name, value in reply.metadata if name == b"x-request-id"]
+        assert len(request_id) == 16
 
 
-async def test_the_clients_deadline_wins_when_it_is_shorter(
-    channel: grpc.aio.Channel, fake_gateway: FakeGateway
-) -> None:
-    fake_gateway.upstream.gate.clear()
-    error = await refusal(raw(channel, "ModelInfer")(b"\x0a\x04echo", timeout=0.2))
-    assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    [call] = fake_gateway.upstream.calls
-    assert call.deadline.remaining() < 0.2
-
-
-async def test_every_reply_carries_a_request_id(channel: grpc.aio.Channel) -> None:
-    call = raw(channel, "ServerMetadata")(b"", metadata=(("x-request-id", "mine"),))
-    await call
-    assert dict(await call.trailing_metadata())["x-request-id"] == "mine"
-    refused = raw(channel, "ModelConfig")(b"\x0a\x04nope")
-    await refusal(refused)
-    assert len(dict(await refused.trailing_metadata())["x-request-id"]) == 16
-
-
-async def test_a_bug_is_internal_and_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    async def broken(call: Call) -> Reply:
+async def test_a_bug_is_internal_and_tells_nothing(gateway: GrpcGateway, caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(call: Call, client: object = None) -> Reply:
         raise ZeroDivisionError("secret")
 
-    server, port = bind(GrpcFrontend(broken, 5), GrpcSection(host="127.0.0.1", port=0))
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        error = await refusal(raw(channel, "ServerMetadata")(b""))
-    await server.stop(None)
-    assert error.code() is grpc.StatusCode.INTERNAL
-    assert "secret" not in str(error.details())
+    chain = gateway.current.serving.chain._replace(infer=broken)
+    gateway.current.serving = replace(gateway.current.serving, chain=chain)
+    reply = await unary(gateway.frontend, "ServerMetadata")
+    assert reply.status == 13
+    assert "secret" not in reply.message
     assert "ZeroDivisionError" in caplog.text
 
 
-async def test_a_port_in_use_is_named(fake_gateway: FakeGateway) -> None:
-    port = int(fake_gateway.grpc.rpartition(":")[2])
-    with pytest.raises(SetupError, match=rf"port {port} \(grpc.port\) on 127.0.0.1 is in use"):
-        bind(GrpcFrontend(fake_gateway.upstream.infer, 5), GrpcSection(host="127.0.0.1", port=port))
+def test_the_table_is_closed(frontend: GrpcFrontend) -> None:
+    assert frontend.streaming(INFER) is False
+    assert frontend.streaming(STREAM) is True
+    assert frontend.streaming("/grpc.health.v1.Health/Check") is False
+    assert frontend.streaming("/grpc.health.v1.Health/Watch") is True
+    assert frontend.streaming("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo") is True
+    for name in ("", "/", INFER + "/", INFER.lower(), path("Nope"), "/inference.Other/ModelInfer"):
+        assert frontend.streaming(name) is None
+
+
+async def test_a_stream_lives_as_long_as_its_client_says(gateway: GrpcGateway, triton: EchoTriton) -> None:
+    client = ScriptedClient(request("a", "1"))
+    reply = await within(gateway.frontend.stream(STREAM, client, (), 0.2))
+    assert reply.status == 4
+    assert triton.open == 0
+    assert gateway.intake.requests == 0
+
+    client = ScriptedClient(request("a", "1"))
+    client.half_close()
+    assert (await within(gateway.frontend.stream(STREAM, client, (), None))).status == 0
+    assert triton.calls[1].deadline.remaining() > 24 * 3600
+
+
+async def test_a_stream_outlives_a_configuration(gateway: GrpcGateway, triton: EchoTriton) -> None:
+    after, client = EchoTriton(), ScriptedClient(request("a", "1"))
+    stream = asyncio.create_task(gateway.frontend.stream(STREAM, client, (), None))
+    await client.hears(1)
+    gateway.current.serving = replace(gateway.current.serving, chain=Chain(after.infer, after.stream))
+    client.say(request("a", "2"))
+    client.say(request("b", "3"))
+    client.half_close()
+    assert (await within(stream)).status == 0
+    assert sorted(client.answered()) == [("a", "1"), ("a", "2"), ("b", "3")]
+    assert [call.model for call in triton.calls] == ["a"]
+    assert [call.model for call in after.calls] == ["b"]
+
+
+async def test_a_stream_is_held_until_its_client_is_gone(gateway: GrpcGateway, triton: EchoTriton) -> None:
+    stream = asyncio.create_task(gateway.frontend.stream(STREAM, ScriptedClient(request("a", "1")), (), None))
+    await until(lambda: triton.open == 1)
+    assert gateway.intake.requests == 1
+    stream.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stream
+    assert (triton.open, gateway.intake.requests, gateway.intake.bytes_held) == (0, 0, 0)
+
+
+async def test_stock_unary_clients(channel: grpc.aio.Channel, gateway: GrpcGateway) -> None:
+    stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+    assert (await stub.ServerLive(service_pb2.ServerLiveRequest())).live
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.ModelInfer(service_pb2.ModelInferRequest(model_name="b"))
+    assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.PERMISSION_DENIED, "b is not for you")
+    assert dict(caught.value.trailing_metadata())["x-request-id"]
+    raw: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path("Nope"))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await raw(b"")
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_stock_stream_with_two_models_one_of_them_refused(channel: grpc.aio.Channel) -> None:
+    call = calling(channel, STREAM)(metadata=(("x-request-id", "mine"),))
+    heard = []
+    for model, request_id in (("a", "1"), ("b", "2"), ("c", "3"), ("a", "4")):
+        await call.write(request(model, request_id))
+        answer = service_pb2.ModelStreamInferResponse.FromString(await within(call.read()))
+        heard.append((answer.infer_response.model_name, answer.infer_response.id, answer.error_message))
+    await call.done_writing()
+    assert await within(call.read()) is grpc.aio.EOF
+    assert await call.code() is grpc.StatusCode.OK
+    assert heard == [("a", "1", ""), ("", "2", "b is not for you"), ("c", "3", ""), ("a", "4", "")]
+    assert dict(await call.trailing_metadata())["x-request-id"] == "mine"
+
+
+async def test_a_stock_stream_that_asks_for_grpc_errors(channel: grpc.aio.Channel, triton: EchoTriton) -> None:
+    call = calling(channel, STREAM)(metadata=(("triton_grpc_error", "true"),))
+    await call.write(request("a", "1"))
+    await within(call.read())
+    await call.write(request("b", "2"))
+    assert await within(call.code()) is grpc.StatusCode.PERMISSION_DENIED
+    assert await call.details() == "b is not for you"
+    await until(lambda: triton.open == 0)
+
+
+async def test_a_stock_stream_whose_client_goes_away(channel: grpc.aio.Channel, triton: EchoTriton) -> None:
+    call = calling(channel, STREAM)()
+    await call.write(request("a", "1"))
+    await within(call.read())
+    assert triton.open == 1
+    call.cancel()
+    async with asyncio.timeout(10):
+        while triton.open:
+            await asyncio.sleep(0.005)
+
+
+async def test_tritons_own_client_streams_sequences(gateway: GrpcGateway) -> None:
+    async def requests() -> AsyncIterator[dict[str, object]]:
+        for n in range(3):
+            for sequence in (7, 8):
+                yield {
+                    "model_name": "a",
+                    "inputs": [],
+                    "request_id": f"{sequence}-{n}",
+                    "sequence_id": sequence,
+                    "sequence_start": n == 0,
+                    "sequence_end": n == 2,
+                }
+
+    async with gateway, triton_grpc.InferenceServerClient(gateway.address) as client:
+        heard = []
+        async with asyncio.timeout(20):
+            async for result, error in client.stream_infer(requests()):
+                assert error is None
+                heard.append(result.get_response().id)
+    assert sorted(heard) == ["7-0", "7-1", "7-2", "8-0", "8-1", "8-2"]
+    assert [name for name in heard if name[0] == "7"] == ["7-0", "7-1", "7-2"]
+    assert sorted(call.sequence.id for call in gateway.triton.calls if call.sequence) == ["7", "8"]

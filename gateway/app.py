@@ -1,123 +1,153 @@
-"""The composition root: the only place where objects are wired together.
+"""The composition root: the only place where the data path is wired together.
 
-`data` serves inference, `control` serves operators. Each is one process, started by `gateway/up.py` and configured
-through its lifeline (`gateway/processes.py`).
+`gateway/worker.py` runs what is wired here in a process of its own; tests run it in theirs.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import Any, Self
 
-import uvloop
-
-from gateway.config import Config
-from gateway.control.api import StatusBoard, create_api
-from gateway.core.errors import SetupError
-from gateway.core.policy import Policy, fold
+from gateway.config import Config, LimitsSection, UpstreamSection
+from gateway.core.policy import Innermost, Policy, fold
 from gateway.frontends.grpc import GrpcFrontend
-from gateway.frontends.grpc import bind as bind_grpc
+from gateway.frontends.grpc_server import GrpcListener
 from gateway.frontends.http import HttpFrontend
+from gateway.frontends.http_server import LAST_REQUESTS_SECONDS, HttpListener
+from gateway.frontends.intake import Intake
 from gateway.frontends.pages import pages
-from gateway.frontends.server import HttpServer
+from gateway.frontends.serving import Current, Serving
+from gateway.policies.load_by_grpc import LoadByGrpc
 from gateway.policies.observe import Observe
-from gateway.processes import Parent
+from gateway.policies.restrict import Restrict
+from gateway.sockets import Listening
 from gateway.upstreams.base import Upstream
 from gateway.upstreams.grpc import GrpcUpstream
 from gateway.upstreams.http import HttpUpstream
+from gateway.upstreams.pool import Endpoint, Pool
 
 
 def policies(config: Config) -> list[Policy]:
     """The chain, outermost first."""
     return [
         Observe(config.http.access_log),
+        Restrict(config.admin),
+        LoadByGrpc(),
     ]
 
 
-async def start_data(config: Config, http: Upstream, grpc: Upstream, stack: AsyncExitStack) -> dict[str, str]:
-    """Serve inference over both protocols until `stack` is closed.
+def serving(config: Config, upstream: Innermost) -> Serving:
+    """What the front ends serve with under `config`."""
+    return Serving(fold(policies(config), upstream), config.http, config.grpc, config.limits, config.admin)
+
+
+class Tritons:
+    """The external Tritons, or the embedded one, as a pool that follows the configuration.
 
     Args:
-        config: ports and limits.
-        http: where HTTP calls go.
-        grpc: where gRPC calls go.
-        stack: owns what is started.
+        config: names them; at least one.
+    """
 
-    Returns:
-        the "host:port" of each protocol.
+    def __init__(self, config: Config) -> None:
+        self._endpoints: dict[tuple[UpstreamSection, tuple[float, ...]], Endpoint] = {}
+        self.pool = Pool(self._named_in(config), config.balance)
+
+    async def apply(self, config: Config) -> None:
+        """Go by another configuration; what is in flight is finished where it is."""
+        await self.pool.reconfigure(self._named_in(config), config.balance)
+
+    def _named_in(self, config: Config) -> list[Endpoint]:
+        """An endpoint for each; one that has not changed stays, and with it its connections and what is known of it."""
+        limits = _of_connections(config.limits)
+        old, self._endpoints = self._endpoints, {}
+        for section in config.upstreams:
+            key = (section, limits)
+            self._endpoints[key] = old.get(key) or Endpoint(
+                section.label, HttpUpstream(section.http, config.limits), GrpcUpstream(section.grpc, config.limits)
+            )
+        return list(self._endpoints.values())
+
+
+class DataPlane:
+    """Both front ends over one upstream: what a worker runs. An asynchronous context manager, which drains at its end.
+
+    Args:
+        config: the configuration.
+        upstream: what answers; default: the Tritons that the configuration names.
+        listening: the sockets; default: its own, where the configuration says.
+
+    Attributes:
+        addresses: the "host:port" of each protocol, once it serves.
+    """
+
+    def __init__(self, config: Config, upstream: Upstream | None = None, listening: Listening | None = None) -> None:
+        self.addresses: dict[str, str] = {}
+        self._config, self._listening = config, listening
+        self._tritons: Tritons | None = None
+        if upstream is None:
+            self._tritons = Tritons(config)
+            upstream = self._tritons.pool
+        self._upstream = upstream
+        self._intake = Intake(config.limits.max_buffered_bytes)
+        self._current = Current(serving(config, upstream))
+
+    async def __aenter__(self) -> Self:
+        """Serve.
+
+        Raises:
+            SetupError: a port is taken.
+        """
+        current, intake = self._current, self._intake
+        sockets = self._listening or Listening.bound(self._config)
+        self.addresses = sockets.addresses(self._config)
+        self._http = HttpListener(HttpFrontend(current, intake), pages(), sockets.http, current, intake)
+        self._grpc = GrpcListener(GrpcFrontend(current, intake), sockets.grpc, current, intake)
+        if self._tritons is not None:
+            await self._tritons.pool.start()
+        await self._grpc.start()
+        await self._http.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Turn readiness false, take no new connections, then no new requests, finish what is there, and end."""
+        limits = self._current.serving.limits
+        self._intake.leave_soon()
+        await asyncio.sleep(limits.drain_delay_seconds)
+        # Clients hear that their connections end, and are sending requests until they have heard it.
+        refusing = asyncio.get_running_loop().call_later(LAST_REQUESTS_SECONDS, self._intake.close)
+        await asyncio.gather(self._http.stop(limits.drain_seconds), self._grpc.stop(limits.drain_seconds))
+        refusing.cancel()
+        self._intake.close()
+        await self._upstream.aclose()
+
+    async def apply(self, config: Config) -> None:
+        """Go by another configuration; requests that have begun go on by the old one."""
+        if self._tritons is not None:
+            await self._tritons.apply(config)
+        self._intake.max_bytes = config.limits.max_buffered_bytes
+        self._current.serving = serving(config, self._upstream)
+
+    def status(self) -> dict[str, Any]:
+        """How the Tritons are, as this worker sees it."""
+        return {"upstreams": self._tritons.pool.status() if self._tritons is not None else []}
+
+
+def _of_connections(limits: LimitsSection) -> tuple[float, ...]:
+    """The limits that the connections to a Triton keep for their life."""
+    return (
+        limits.connect_timeout_seconds,
+        limits.max_connections,
+        limits.max_waiting,
+        limits.max_header_bytes,
+        limits.max_decompression_ratio,
+    )
+
+
+async def start_data(config: Config, stack: AsyncExitStack, upstream: Upstream | None = None) -> dict[str, str]:
+    """Serve inference over both protocols until `stack` is closed; gives the "host:port" of each protocol.
 
     Raises:
         SetupError: a port is taken.
     """
-    chain, limits = policies(config), config.limits
-    stack.push_async_callback(http.aclose)
-    stack.push_async_callback(grpc.aclose)
-    frontend = HttpFrontend(fold(chain, http.infer), pages(), config.http.max_body_bytes, limits.deadline_seconds)
-    http_server = HttpServer(frontend, config.http.host, config.http.port, "http.port", limits.drain_seconds)
-    grpc_server, grpc_port = bind_grpc(GrpcFrontend(fold(chain, grpc.infer), limits.deadline_seconds), config.grpc)
-    await grpc_server.start()
-    stack.push_async_callback(grpc_server.stop, limits.drain_seconds)
-    await stack.enter_async_context(http_server)
-    return {"http": f"{config.http.host}:{http_server.port}", "grpc": f"{config.grpc.host}:{grpc_port}"}
-
-
-async def data() -> None:
-    """The data process: inference in, inference out."""
-
-    async def start(parent: Parent, stack: AsyncExitStack) -> dict[str, str]:
-        config = parent.config
-        if config.upstream is None:
-            raise SetupError("upstream: no Triton to send requests to; give its HTTP and gRPC addresses")
-        http = HttpUpstream(config.upstream.http, config.limits)
-        grpc = GrpcUpstream(config.upstream.grpc, config.limits)
-        return await start_data(config, http, grpc, stack)
-
-    await _child(start, lambda _: None)
-
-
-async def control() -> None:
-    """The control process: its own port, no part in any request."""
-    board = StatusBoard()
-
-    async def start(parent: Parent, stack: AsyncExitStack) -> dict[str, str]:
-        section = parent.config.control
-        server = HttpServer(create_api(board), section.host, section.port, "control.port", drain_seconds=1)
-        await stack.enter_async_context(server)
-        return {"control": f"{section.host}:{server.port}"}
-
-    def heard(message: dict[str, object]) -> None:
-        board.status = message
-
-    await _child(start, heard)
-
-
-async def _child(
-    start: Callable[[Parent, AsyncExitStack], Awaitable[dict[str, str]]], heard: Callable[[dict[str, object]], None]
-) -> None:
-    """Start, say where, and serve until SIGTERM or the end of the parent."""
-    parent = await Parent.connect()
-
-    async def listen() -> None:
-        async for message in parent.messages():
-            heard(message)
-
-    async with AsyncExitStack() as stack:
-        try:
-            parent.say(await start(parent, stack))
-        except SetupError as error:
-            parent.say({"error": error.message})
-            raise SystemExit(1) from None
-        listener = asyncio.create_task(listen(), name="lifeline")
-        await parent.stop.wait()
-        listener.cancel()
-
-
-def run(main: Callable[[], Awaitable[None]]) -> None:
-    """Run one process's coroutine on uvloop."""
-
-    async def entry() -> None:
-        await main()
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(entry())
+    return (await stack.enter_async_context(DataPlane(config, upstream))).addresses

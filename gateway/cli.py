@@ -14,9 +14,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from gateway import app
 from gateway.config import Config, load
 from gateway.core.errors import SetupError
+from gateway.reload import ConfigFile
 
 DEFAULT_CONFIG = Path("configs/gateway.yaml")
 
@@ -78,33 +78,33 @@ def up(path: Path | None, overrides: tuple[str, ...], frameworks: tuple[str, ...
     config = _load(path, overrides, frameworks)
     console = Console()
     check_ports(config)
-    prepared = prepare(config, console) if config.upstream is None else None
+    prepared = None if config.upstreams else prepare(config, console)
     _log_to_stderr()
-    asyncio.run(Gateway(config, console).run(prepared, demo))
+    asyncio.run(Gateway(config, console, _file(path, overrides, frameworks)).run(prepared, demo))
 
 
 @main.command()
 @_configured
 def serve(path: Path | None, overrides: tuple[str, ...]) -> None:
-    """Serve in front of the external Triton that the configuration names."""
+    """Serve in front of the external Tritons that the configuration names."""
     from gateway.up import Gateway, check_ports  # noqa: PLC0415 - child processes start without it
 
     config = _load(path, overrides, ())
-    if config.upstream is None:
+    if not config.upstreams:
         raise SetupError(
-            "no external Triton is configured: add `upstream: {http: HOST:8000, grpc: HOST:8001}`, "
+            "no external Triton is configured: add `upstreams: [{http: HOST:8000, grpc: HOST:8001}]`, "
             "or start an embedded one with `triton-gateway up`"
         )
     check_ports(config)
     _log_to_stderr()
-    asyncio.run(Gateway(config, Console()).run(None, demo=False))
+    asyncio.run(Gateway(config, Console(), _file(path, overrides, ())).run(None, demo=False))
 
 
 @main.command()
 @_configured
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(path: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Show how a running gateway is: its processes, Triton, and each model. Exit code 2 if something is not ready."""
+    """Show how a running gateway is: processes, Tritons, models. Exit code 2 if something is not ready."""
     from gateway.control.report import is_well, render  # noqa: PLC0415 - child processes start without it
 
     section = _load(path, overrides, ()).control
@@ -197,24 +197,35 @@ def config_schema() -> None:
 
 @main.command(hidden=True)
 def data() -> None:
-    """The data process, as the launcher starts it."""
+    """A data process, as the launcher starts it."""
+    from gateway import worker  # noqa: PLC0415 - each child imports what it runs, and nothing of the others
+
     _log_to_stderr()
-    app.run(app.data)
+    worker.run(worker.data)
 
 
 @main.command(hidden=True)
 def control() -> None:
     """The control process, as the launcher starts it."""
+    from gateway import worker  # noqa: PLC0415 - each child imports what it runs, and nothing of the others
+
     _log_to_stderr()
-    app.run(app.control)
+    worker.run(worker.control)
 
 
 def _load(path: Path | None, overrides: tuple[str, ...], frameworks: tuple[str, ...]) -> Config:
-    if path is None and DEFAULT_CONFIG.exists():
-        path = DEFAULT_CONFIG
     if frameworks:
         overrides = (*overrides, f"repository.frameworks=[{', '.join(frameworks)}]")
-    return load(path, overrides)
+    return load(_or_default(path), overrides)
+
+
+def _file(path: Path | None, overrides: tuple[str, ...], frameworks: tuple[str, ...]) -> ConfigFile:
+    """The same, to be read again when it changes; what the command line says stays in force."""
+    return ConfigFile(_or_default(path), lambda: _load(path, overrides, frameworks))
+
+
+def _or_default(path: Path | None) -> Path | None:
+    return DEFAULT_CONFIG if path is None and DEFAULT_CONFIG.exists() else path
 
 
 def _log_to_stderr() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from rich.console import Console
@@ -15,10 +15,11 @@ _INDENT = "  "
 _HERE = frozenset({"127.0.0.1", "::1", "0.0.0.0", "::"})  # noqa: S104 - only compared with
 
 _LINES = {
-    EventKind.MODEL_READY: "[green]✓[/] {model} is ready ({seconds})",
+    EventKind.MODEL_READY: "[green]✓[/] {model} is ready{in_seconds}",
     EventKind.MODEL_FAILED: "[red]✗ {model} failed:[/] {message}",
     EventKind.MODEL_HEALING: "[yellow]! {model} is loaded again: {message}[/]",
     EventKind.MODEL_HEALED: "[green]✓[/] {model} is back ({seconds})",
+    EventKind.MODEL_UNLOADED: "[yellow]! {model} was unloaded on request[/]",
     EventKind.DIED: "[red]✗ Triton died:[/] {message}",
     EventKind.RESTARTING: "[yellow]! Triton is started again in {seconds}[/]",
 }
@@ -59,6 +60,42 @@ class Narrator:
         if line:
             self._console.print(f"{_INDENT}{line}", highlight=False, soft_wrap=True)
 
+    def died(self, process: str, status: int, delay: float) -> None:
+        """Say that a process of the gateway is gone, and when its replacement comes."""
+        self._console.print(
+            f"[red]The {process} process died[/] (status {status}); it is started again in {delay:g} s", soft_wrap=True
+        )
+
+    def upstreams(self, ready: Mapping[str, bool]) -> None:
+        """Say which of the external Tritons are ready."""
+        for name, is_ready in ready.items():
+            line = "[green]✓[/] {} is ready" if is_ready else "[yellow]! {} is not ready yet[/]"
+            self._console.print(f"{_INDENT}{line.format(escape(name))}", highlight=False, soft_wrap=True)
+        if not any(ready.values()):
+            self._console.print(
+                "[yellow]No external Triton is ready yet:[/] inference gets 503 until one is. "
+                "If that lasts, check `upstreams` in the configuration.",
+                soft_wrap=True,
+            )
+
+    def reloaded(self, applied: Sequence[str], waiting: Sequence[str]) -> None:
+        """Say what a changed configuration has changed, and what it will change at the next start."""
+        if applied:
+            line = f"[green]✓[/] The configuration was read again: {', '.join(applied)} changed"
+        else:
+            line = "The configuration was read again: nothing changed"
+        if waiting:
+            line += f"; [yellow]{', '.join(waiting)} only at the next start[/]"
+        self._console.print(line, highlight=False, soft_wrap=True)
+
+    def refused(self, reason: str) -> None:
+        """Say why a changed configuration is not used."""
+        self._console.print(
+            f"[red]✗ The changed configuration is refused, the old one stays:[/] {escape(reason)}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
     def ready(self, addresses: Mapping[str, str], seconds: float) -> None:
         """Say where to find everything."""
         self._console.print(f"[bold green]Ready[/] after {seconds:.1f} s.")
@@ -72,4 +109,5 @@ class Narrator:
             model=escape(event.model or ""),
             message=escape(event.message),
             seconds=f"{event.seconds or 0.0:.1f} s",
+            in_seconds="" if event.seconds is None else f" ({event.seconds:.1f} s)",
         )

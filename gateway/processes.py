@@ -1,8 +1,8 @@
 """Child processes of the gateway: started, told, restarted when they die, and stopped with their parent.
 
-The parent holds a child's standard input open as its lifeline: the first line is the configuration, later lines are
-what the child is to know, and its end means that the parent is gone, however it went. The child's first line on
-standard output says which addresses it got, or why it cannot start.
+The parent holds a child's standard input open as its lifeline: the first line says how the child is configured and
+which sockets it inherits, later lines are what it is to know, and its end means that the parent is gone, however it
+went. The child's first line on standard output says that it serves, or why it cannot; later lines are what it reports.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from gateway.backoff import Backoff
@@ -24,6 +25,7 @@ _log = logging.getLogger("gateway.processes")
 
 _START_SECONDS = 30.0
 _LINE_LIMIT = 4 * 2**20
+_LONGEST_PAUSE = 2.0  # seconds; whoever is queued on the sockets of a worker waits that long for its replacement
 
 
 class Child:
@@ -31,24 +33,33 @@ class Child:
 
     Args:
         role: the hidden command that the child runs, such as `data`.
-        config: what it is configured with; called before every start, so that a restart gets the ports of the first.
+        config: what it is configured with; called before every start, so that a restart gets what holds by then.
         on_death: told the exit status and the seconds until the next start.
         on_restart: told when it serves again.
+        name: what it is called; default: its role.
+        sockets: the file descriptors that it inherits, by protocol; the parent keeps them open.
+        on_report: told what it reports once it serves.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - by name, and each a thing of its own
         self,
         role: str,
         config: Callable[[], Config],
         on_death: Callable[[int, float], None],
         on_restart: Callable[[], None] = lambda: None,
+        name: str = "",
+        sockets: Mapping[str, int] | None = None,
+        on_report: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:
         self.role = role
-        self.pid: int | None = None
+        self.name = name or role
+        self.pid: int | None = None  # while there is one
         self._config = config
-        self._on_death, self._on_restart = on_death, on_restart
+        self._sockets = dict(sockets or {})
+        self._on_death, self._on_restart, self._on_report = on_death, on_restart, on_report
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._listener: asyncio.Task[None] | None = None
         self._last_told: bytes | None = None
 
     async def start(self) -> dict[str, Any]:
@@ -61,7 +72,7 @@ class Child:
             SetupError: it cannot start.
         """
         said = await self._spawn()
-        self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.role}")
+        self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.name}")
         return said
 
     def tell(self, message: dict[str, Any]) -> None:
@@ -71,22 +82,19 @@ class Child:
 
     async def stop(self, seconds: float) -> None:
         """End it: SIGTERM, `seconds` to finish, then SIGKILL."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
+        await _end(self._keeper)
         process = self._process
-        if process is None or process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            async with asyncio.timeout(seconds):
-                await process.wait()
-        except TimeoutError:
+        if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+                process.terminate()
+            try:
+                async with asyncio.timeout(seconds):
+                    await process.wait()
+            except TimeoutError:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        await _end(self._listener)
 
     async def _spawn(self) -> dict[str, Any]:
         self._process = process = await asyncio.create_subprocess_exec(
@@ -98,38 +106,48 @@ class Child:
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C in a terminal reaches the parent alone
             limit=_LINE_LIMIT,
+            pass_fds=tuple(self._sockets.values()),
         )
         self.pid = process.pid
-        self._write(self._config().model_dump_json().encode() + b"\n")
+        first = {"config": self._config().model_dump(mode="json"), "sockets": self._sockets}
+        self._write(json.dumps(first).encode() + b"\n")
         assert process.stdout is not None  # noqa: S101 - it was asked for above
         try:
             async with asyncio.timeout(_START_SECONDS):
                 line = await process.stdout.readline()
         except TimeoutError:
             line = b""
-        said: dict[str, Any] = json.loads(line) if line else {"error": f"the {self.role} process did not start"}
+        said: dict[str, Any] = json.loads(line) if line else {"error": f"the {self.name} process did not start"}
         if "error" in said:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
             raise SetupError(said["error"])
+        await _end(self._listener)
+        self._listener = asyncio.create_task(self._listen(process.stdout), name=f"listen to {self.name}")
         if self._last_told is not None:
             self._write(self._last_told)
         return said
 
+    async def _listen(self, stdout: asyncio.StreamReader) -> None:
+        while line := await stdout.readline():
+            with contextlib.suppress(ValueError):  # a line that was cut off, as `Parent.report` may
+                self._on_report(json.loads(line))
+
     async def _keep(self) -> None:
         """Start it again whenever it dies, soon at first and then less and less often."""
-        loop, backoff = asyncio.get_running_loop(), Backoff(first=0.5, cap=10.0, soonest=0.1)
+        loop, backoff = asyncio.get_running_loop(), Backoff(first=0.5, cap=_LONGEST_PAUSE, soonest=0.1)
         while True:
             assert self._process is not None  # noqa: S101 - start() has set it
             status = await self._process.wait()
+            self.pid = None
             delay = backoff.delay(loop.time())
             self._on_death(status, delay)
             await asyncio.sleep(delay)
             try:
                 await self._spawn()
-            except SetupError as error:
-                _log.warning("%s: %s", self.role, error)
+            except (SetupError, OSError) as error:
+                _log.warning("%s: %s", self.name, error)
             else:
                 self._on_restart()
 
@@ -145,21 +163,24 @@ class Parent:
 
     Attributes:
         config: what the parent configured this child with.
+        sockets: the file descriptors that this child inherited, by protocol.
         stop: set on SIGTERM and when the parent is gone.
     """
 
-    def __init__(self, config: Config, reader: asyncio.StreamReader) -> None:
+    def __init__(self, config: Config, sockets: dict[str, int], reader: asyncio.StreamReader) -> None:
         self.config = config
+        self.sockets = sockets
         self.stop = asyncio.Event()
         self._reader = reader
 
     @classmethod
     async def connect(cls) -> Parent:
-        """Read the configuration from standard input."""
+        """Read the first line from standard input."""
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=_LINE_LIMIT)
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        parent = cls(Config.model_validate_json(await reader.readline()), reader)
+        first = json.loads(await reader.readline())
+        parent = cls(Config.model_validate(first["config"]), first["sockets"], reader)
         loop.add_signal_handler(signal.SIGTERM, parent.stop.set)
         return parent
 
@@ -167,9 +188,22 @@ class Parent:
         """The one line that the parent waits for."""
         sys.stdout.write(json.dumps(message) + "\n")
         sys.stdout.flush()
+        os.set_blocking(sys.stdout.fileno(), False)  # what is reported later must not wait for the parent
+
+    def report(self, message: dict[str, Any]) -> None:
+        """Tell the parent something that it can do without: lost where it does not read, as requests go first."""
+        with contextlib.suppress(OSError):
+            os.write(sys.stdout.fileno(), json.dumps(message).encode() + b"\n")
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
         """What the parent tells, until it is gone; then `stop` is set."""
         while line := await self._reader.readline():
             yield json.loads(line)
         self.stop.set()
+
+
+async def _end(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

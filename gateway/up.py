@@ -1,7 +1,7 @@
 """`triton-gateway up` and `serve`: bring everything up, keep it up, and take it down.
 
 This process answers no request. It fetches what is missing, then owns the others: the embedded Triton (unless the
-configuration names an external one), the data process and the control process. When it goes, however it goes, they go.
+configuration names external ones), the data workers and the control process. When it goes, however it goes, they go.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Collection, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,17 +21,21 @@ from rich.console import Console
 
 from gateway.assets import asset
 from gateway.config import Config, UpstreamSection
+from gateway.core.errors import ConfigError
 from gateway.demo import run_demo
-from gateway.frontends.server import bind
+from gateway.fleet import Fleet
 from gateway.narrate import Narrator, reach
 from gateway.processes import Child
+from gateway.reload import ConfigFile, change
 from gateway.repository.samples import fetch_samples
 from gateway.repository.scan import ModelFolder, installed_frameworks, scan
+from gateway.sockets import bind
 from gateway.triton.fetch import TritonInstall, default_cache_dir, ensure_triton
-from gateway.triton.status import Event
+from gateway.triton.status import Event, ModelState
 from gateway.triton.supervise import EmbeddedTriton
 
-_STOP_SECONDS = 2.0  # for a child to end by itself after its own drain time
+_CONTROL_STOP_SECONDS = 3.0
+_ASK_SECONDS = 2.0  # for an external Triton to say at the start whether it is ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,29 +85,35 @@ class Gateway:
     Args:
         config: the configuration.
         console: where a person reads what happens.
+        file: where the configuration comes from; followed while the gateway runs. Default: nowhere.
     """
 
-    def __init__(self, config: Config, console: Console) -> None:
-        self._config = config
+    def __init__(self, config: Config, console: Console, file: ConfigFile | None = None) -> None:
+        self._loaded = config  # as the file and the command line say it
+        self._fixed: dict[str, Any] = {}  # what this run has decided: where the embedded Triton and the control API are
+        self._file = file or ConfigFile(None, lambda: config)
+        self._reload: dict[str, Any] = {"error": None, "waiting": ()}
         self._console = console
         self._narrator = Narrator(console)
         self._started = time.monotonic()
         self._addresses: dict[str, str] = {}
         self._triton: EmbeddedTriton | None = None
-        self._data = Child("data", lambda: self._config, self._died("data"), self._publish)
-        self._control = Child("control", lambda: self._config, self._died("control"), self._publish)
+        self._fleet: Fleet | None = None
+        self._control = Child("control", self._config, self._control_died, self._publish)
 
     async def run(self, prepared: Prepared | None, demo: bool) -> None:
         """Start everything, show it, and stay until SIGINT or SIGTERM.
 
         Args:
-            prepared: what the embedded Triton serves; None for an external Triton.
+            prepared: what the embedded Triton serves; None for external ones.
             demo: whether the main job is shown once everything is ready.
 
         Raises:
             SetupError: something cannot start.
         """
         stop = _on_signals()
+        if not self._console.is_terminal:  # on a terminal SIGHUP says that it was closed, and ends everything
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._file.look_again)
         async with AsyncExitStack() as stack:
             await _unless(stop, self._serve(prepared, demo, stack))
             self._console.print("Stopping: requests in flight are finished first ...")
@@ -114,46 +124,66 @@ class Gateway:
         if demo:
             await self._demonstrate()
         self._console.print("[bold]Serving.[/] Ctrl-C stops.")
-        await asyncio.Event().wait()
+        while True:
+            await self._file.changed()
+            self._follow()
 
     async def _start(self, prepared: Prepared | None, stack: AsyncExitStack) -> None:
         with self._narrator.working("Starting"):
             if prepared is not None:
                 await self._start_triton(prepared, stack)
-            for child, drain in ((self._control, 1.0), (self._data, self._config.limits.drain_seconds)):
-                stack.push_async_callback(child.stop, drain + _STOP_SECONDS)
-                self._addresses |= await child.start()
-            self._keep_ports()
+            stack.push_async_callback(self._control.stop, _CONTROL_STOP_SECONDS)
+            self._addresses |= await self._control.start()
+            self._keep_control_port()
+            self._fleet = Fleet(self._config, self._narrator.died, self._publish)
+            stack.push_async_callback(self._fleet.stop)
+            await self._fleet.start()
+            self._addresses |= self._fleet.addresses
             self._publish()
             if self._triton is not None:
                 await self._triton.wait_ready()
         self._publish()
         self._narrator.ready(self._addresses, time.monotonic() - self._started)
         if self._triton is None:
-            ready = await self._ask("GET", "/v2/health/ready")
-            if ready is None or ready.status_code != 200:
-                self._console.print(
-                    "[yellow]The external Triton is not ready yet:[/] inference gets 503 until it is. "
-                    "If that lasts, check `upstream` in the configuration."
-                )
+            upstreams = self._config().upstreams
+            ready = await asyncio.gather(*(_is_ready(upstream) for upstream in upstreams))
+            self._narrator.upstreams({each.label: is_ready for each, is_ready in zip(upstreams, ready, strict=True)})
 
     async def _start_triton(self, prepared: Prepared, stack: AsyncExitStack) -> None:
         for folder in prepared.skipped:
             self._narrator.skipped(folder.name, str(folder.problem))
         names = [folder.name for folder in prepared.models]
-        repository = self._config.repository.path
+        repository = self._loaded.repository.path
         triton = EmbeddedTriton(
-            self._config.triton, prepared.install, repository, asset("backends"), names, self._on_event
+            self._loaded.triton, prepared.install, repository, asset("backends"), names, self._on_event
         )
         self._triton = await stack.enter_async_context(triton)
-        upstream = UpstreamSection(http=triton.http_address, grpc=triton.grpc_address)
-        self._config = self._config.model_copy(update={"upstream": upstream})
+        embedded = UpstreamSection(name="embedded", http=triton.http_address, grpc=triton.grpc_address)
+        self._fixed["upstreams"] = (embedded,)
 
-    def _keep_ports(self) -> None:
-        """Give a restarted child the ports that it got the first time."""
-        ports = {protocol: int(address.rpartition(":")[2]) for protocol, address in self._addresses.items()}
-        sections = {p: getattr(self._config, p).model_copy(update={"port": port}) for p, port in ports.items()}
-        self._config = self._config.model_copy(update=sections)
+    def _config(self) -> Config:
+        """What holds now: what was loaded, with what this run has decided."""
+        return self._loaded.model_copy(update=self._fixed)
+
+    def _keep_control_port(self) -> None:
+        """Give a restarted control process the port that it got the first time; the workers' sockets stay open."""
+        port = int(self._addresses["control"].rpartition(":")[2])
+        self._fixed["control"] = self._loaded.control.model_copy(update={"port": port})
+
+    def _follow(self) -> None:
+        """Read the configuration again; what can change while requests are served does."""
+        try:
+            found = change(self._loaded, self._file.read())
+        except ConfigError as error:
+            self._reload["error"] = error.message
+            self._narrator.refused(error.message)
+        else:
+            self._loaded = found.config
+            self._reload = {"error": None, "waiting": found.waiting}
+            if found.applied and self._fleet is not None:
+                self._fleet.tell(self._config())
+            self._narrator.reloaded(found.applied, found.waiting)
+        self._publish()
 
     async def _demonstrate(self) -> None:
         http, grpc = reach(self._addresses["http"]), reach(self._addresses["grpc"])
@@ -162,40 +192,47 @@ class Gateway:
 
     async def _ready_models(self) -> list[str]:
         """The models that can be called through the gateway now."""
-        reply = await self._ask("POST", "/v2/repository/index")
+        if self._triton is not None:
+            models = self._triton.status().models
+            return [name for name, model in models.items() if model.state is ModelState.READY]
+        reply = await _ask("POST", f"{reach(self._addresses['http'])}/v2/repository/index")
         rows = reply.json() if reply is not None and reply.status_code == 200 else []
         return [row["name"] for row in rows if row.get("state") == "READY"]
-
-    async def _ask(self, method: str, path: str) -> httpx.Response | None:
-        """Ask the data process as a client would; None if nobody answers."""
-        async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
-            try:
-                return await client.request(method, f"http://{reach(self._addresses['http'])}{path}")
-            except httpx.HTTPError:
-                return None
 
     def _on_event(self, event: Event) -> None:
         self._narrator.tell(event)
         self._publish()
 
-    def _died(self, role: str) -> Callable[[int, float], None]:
-        def tell(status: int, delay: float) -> None:
-            self._console.print(f"[red]The {role} process died[/] (status {status}); it is started again in {delay} s")
-
-        return tell
+    def _control_died(self, status: int, delay: float) -> None:
+        self._narrator.died("control", status, delay)
 
     def _publish(self) -> None:
         """Tell the control process how things are."""
-        triton = self._triton.status().as_dict() if self._triton is not None else None
         self._control.tell(
             {
                 "version": version("triton-gateway"),
                 "addresses": self._addresses,
-                "processes": {"launcher": os.getpid(), "data": self._data.pid, "control": self._control.pid},
-                "upstream": self._config.upstream.model_dump() if self._config.upstream else None,
-                "triton": triton,
+                "processes": {"launcher": os.getpid(), "control": self._control.pid},
+                "workers": self._fleet.status() if self._fleet is not None else [],
+                "config": {"file": str(self._file.path) if self._file.path else None, **self._reload},
+                "upstreams": [upstream.model_dump() for upstream in self._config().upstreams],
+                "triton": self._triton.status().as_dict() if self._triton is not None else None,
             }
         )
+
+
+async def _is_ready(upstream: UpstreamSection) -> bool:
+    reply = await _ask("GET", f"{upstream.http}/v2/health/ready")
+    return reply is not None and reply.status_code == 200
+
+
+async def _ask(method: str, address: str) -> httpx.Response | None:
+    """What an HTTP server says; None if nobody answers."""
+    async with httpx.AsyncClient(trust_env=False, timeout=_ASK_SECONDS) as client:
+        try:
+            return await client.request(method, f"http://{address}")
+        except (httpx.HTTPError, httpx.InvalidURL):
+            return None
 
 
 def _on_signals() -> asyncio.Event:

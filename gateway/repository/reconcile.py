@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,6 +50,9 @@ class ModelControl(Protocol):
 
     async def index(self) -> Sequence[IndexRow]:
         """The repository index."""
+
+    async def instances(self, model: str, version: str) -> int:
+        """How many instances a loaded version of a model has by its configuration."""
 
 
 class FakeControl:
@@ -115,6 +118,12 @@ class FakeControl:
                 rows.append(IndexRow(model))
         return rows
 
+    async def instances(self, model: str, version: str) -> int:
+        """See `ModelControl`."""
+        if model not in self.loaded:
+            raise ControlError(f"Request for unknown model: '{model}' version {version} is not found")
+        return 1
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -176,13 +185,20 @@ class Reconciler:
         self,
         desired: Sequence[str],
         *,
+        dropped: Collection[str] | None = None,
         on_start: Callable[[str], None] = lambda _: None,
         on_outcome: Callable[[Outcome], None] = lambda _: None,
     ) -> list[Outcome]:
-        """Bring Triton to exactly the desired models.
+        """Bring Triton to the desired models.
 
-        What is not desired is unloaded first, so that its memory is free. A model that cannot be loaded does not hold
-        up the others.
+        What is dropped is unloaded first, so that its memory is free. A model that cannot be loaded does not hold up
+        the others.
+
+        Args:
+            desired: the models to load, where they are not ready.
+            dropped: the models to unload, where they are ready; default: all that are not desired.
+            on_start: told when a load begins.
+            on_outcome: told how it went.
 
         Returns:
             One outcome for each model that had to be loaded.
@@ -191,7 +207,7 @@ class Reconciler:
             ControlError: Triton does not answer at all.
         """
         todo = plan(await self._control.index(), desired)
-        for model in todo.unload:
+        for model in todo.unload if dropped is None else set(todo.unload) & set(dropped):
             with contextlib.suppress(ControlError):  # what stays loaded must not hold up the rest
                 await self.unload(model)
 

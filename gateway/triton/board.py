@@ -52,8 +52,8 @@ class Board:
         self._set(model, ModelState.LOADING)
         self._emit(EventKind.MODEL_LOADING, model)
 
-    def loaded(self, model: str, seconds: float) -> None:
-        """A model answers requests."""
+    def loaded(self, model: str, seconds: float | None = None) -> None:
+        """A model answers requests; nobody knows after how many seconds if somebody else had it loaded."""
         self._set(model, ModelState.READY, seconds=seconds)
         self._emit(EventKind.MODEL_READY, model, seconds=seconds)
 
@@ -72,6 +72,11 @@ class Board:
         self._heals += 1
         self._set(model, ModelState.READY, seconds=seconds)
         self._emit(EventKind.MODEL_HEALED, model, seconds=seconds)
+
+    def unloaded(self, model: str) -> None:
+        """A model was unloaded because somebody asked for it."""
+        self._set(model, ModelState.UNLOADED, "somebody had it unloaded; load it to have it back")
+        self._emit(EventKind.MODEL_UNLOADED, model)
 
     def forget(self, model: str) -> None:
         """A model is not wanted any more."""

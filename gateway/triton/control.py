@@ -64,6 +64,15 @@ class TritonControl:
         fields = ("name", "version", "state", "reason")
         return [IndexRow(**{field: row.get(field, "") for field in fields}) for row in answer.json()]
 
+    async def instances(self, model: str, version: str) -> int:
+        """See `ModelControl`."""
+        answer = await self._ask("GET", f"/v2/models/{model}/versions/{version}/config")
+        if answer.status_code != 200:
+            raise ControlError(f"the configuration of {model!r} was refused: {answer.text}")
+        # A group with GPUs has its count on each of them.
+        groups = answer.json().get("instance_group", ())
+        return sum(int(group.get("count", 1)) * max(1, len(group.get("gpus", ()))) for group in groups)
+
     async def _ask(self, method: str, path: str) -> httpx.Response:
         try:
             return await self._http.request(method, path)

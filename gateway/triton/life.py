@@ -1,15 +1,18 @@
-"""One life of tritonserver, from its first answer to its end: loads the models and heals those that lose a process."""
+"""One life of tritonserver, from its first answer to its end: loads the models and heals those that lose a process.
+
+Others may load and unload models too, through the gateway or directly. What they do is shown, and never undone.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from gateway.backoff import Backoff
-from gateway.repository.reconcile import ControlError, ModelControl, Outcome, Reconciler
+from gateway.repository.reconcile import ControlError, IndexRow, ModelControl, Outcome, Reconciler
 from gateway.triton.board import Board
 from gateway.triton.log import LogReader, cause_of_failure
 from gateway.triton.status import ModelState
@@ -17,6 +20,8 @@ from gateway.triton.stubs import Stub, StubWatch, remove_region
 from gateway.triton.watched import WatchedControl
 
 _SCAN_SECONDS = 0.5
+_INDEX_SECONDS = 1.0
+_UNLOADING_SECONDS = 10.0  # for Triton to have done with a model whose process has ended already
 _POLL_SECONDS = 0.05
 
 
@@ -56,11 +61,15 @@ class Life:
         self._backoffs: dict[str, Backoff] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._desired: Sequence[str] = ()
+        self._ever_desired: set[str] = set()
+        self._unloaded: set[str] = set()  # by others
         self._changed = asyncio.Event()
 
     def desire(self, models: Sequence[str]) -> None:
         """Say which models are to be served from now on."""
         self._desired = tuple(models)
+        self._ever_desired.update(models)
+        self._unloaded.intersection_update(models)
         self._changed.set()
 
     async def run(self, start_timeout: float) -> None:
@@ -77,6 +86,7 @@ class Life:
             self._board.live(time.monotonic() - started)
             async with asyncio.TaskGroup() as self._tasks:
                 self._tasks.create_task(self._scan_forever())
+                self._tasks.create_task(self._look_forever())
                 await self._reconcile_forever()
         finally:
             self._watch.close()
@@ -90,9 +100,13 @@ class Life:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            self._reconciling = frozenset(self._desired)
+            wanted = [model for model in self._desired if model not in self._unloaded]
+            dropped = self._ever_desired.difference(self._desired)
+            self._reconciling = frozenset(wanted)
             try:
-                await self._reconciler.reconcile(self._desired, on_start=self._board.loading, on_outcome=self._note)
+                await self._reconciler.reconcile(
+                    wanted, dropped=dropped, on_start=self._board.loading, on_outcome=self._note
+                )
             except ControlError as error:
                 states = self._board.status().models
                 for model in self._reconciling:
@@ -122,26 +136,84 @@ class Life:
             return  # replaced by a load that someone else asked for
         if self._tasks:
             self._healing.add(stub.model)
-            self._tasks.create_task(self._heal(stub))
+            self._tasks.create_task(self._see_to(stub))
+
+    async def _see_to(self, stub: Stub) -> None:
+        """Heal the model of a backend process that ended, unless somebody meant it to end."""
+        try:
+            if not await self._was_meant(stub):
+                await self._heal(stub)
+        finally:
+            self._healing.discard(stub.model)
+
+    async def _was_meant(self, stub: Stub) -> bool:
+        """Whether the model was unloaded, or loaded anew with other or fewer instances."""
+        with contextlib.suppress(ControlError, TimeoutError):
+            async with asyncio.timeout(_UNLOADING_SECONDS):
+                while True:
+                    row = _row(await self._control.index(), stub.model, stub.version)
+                    if row.state not in ("LOADING", "UNLOADING"):
+                        break
+                    await asyncio.sleep(_POLL_SECONDS)
+                if row.state == "READY":
+                    instances = await self._control.instances(stub.model, stub.version)
+                    self._watch.scan()
+                    alive = [other for other in self._watch.of(stub.model) if other.version == stub.version]
+                    return len(alive) >= instances
+                return _is_unloaded(row)
+        return False
+
+    async def _look_forever(self) -> None:
+        """See what others have loaded and unloaded."""
+        while True:
+            await asyncio.sleep(_INDEX_SECONDS)
+            in_hand = self._reconciling | self._healing
+            with contextlib.suppress(ControlError):  # whether it lives is seen elsewhere
+                rows = await self._control.index()
+                for model in set(self._desired) - in_hand - self._reconciling - self._healing:
+                    self._compare(model, [row for row in rows if row.name == model])
+
+    def _compare(self, model: str, rows: Sequence[IndexRow]) -> None:
+        """Note a model that is in another state than it was left in."""
+        known = self._board.status().models.get(model)
+        if any(row.state == "READY" for row in rows):
+            self._unloaded.discard(model)
+            if known is None or known.state is not ModelState.READY:
+                self._board.loaded(model)
+        elif model not in self._unloaded and _are_unloaded(rows):
+            self._unloaded.add(model)
+            self._board.unloaded(model)
 
     async def _heal(self, stub: Stub) -> None:
         """Give a model fresh backend processes, and try again, later and later, until it has them."""
         model, started = stub.model, time.monotonic()
         backoff = self._backoffs.setdefault(model, Backoff())
         reason = f"its backend process {stub.pid} died"
-        try:
-            while model in self._desired:
-                delay = backoff.delay(time.monotonic())
-                self._board.healing(model, reason, delay)
-                # Unloaded before the wait, so that clients hear "not ready" rather than a failed inference.
-                with contextlib.suppress(ControlError):  # the load that follows tells the outcome
-                    await self._reconciler.unload(model)
-                remove_region(stub)
-                await asyncio.sleep(delay)
-                outcome = await self._reconciler.load(model)
-                if outcome.ready and self._watch.of(model):
-                    self._board.healed(model, time.monotonic() - started)
-                    return
-                reason = self._readable(outcome.reason) or "its backend process died again"
-        finally:
-            self._healing.discard(model)
+        while model in self._desired:
+            delay = backoff.delay(time.monotonic())
+            self._board.healing(model, reason, delay)
+            # Unloaded before the wait, so that clients hear "not ready" rather than a failed inference.
+            with contextlib.suppress(ControlError):  # the load that follows tells the outcome
+                await self._reconciler.unload(model)
+            remove_region(stub)
+            await asyncio.sleep(delay)
+            outcome = await self._reconciler.load(model)
+            if outcome.ready and self._watch.of(model):
+                self._board.healed(model, time.monotonic() - started)
+                return
+            reason = self._readable(outcome.reason) or "its backend process died again"
+
+
+def _row(rows: Iterable[IndexRow], model: str, version: str) -> IndexRow:
+    """What the index says about a version of a model; empty if it says nothing."""
+    return next((row for row in rows if (row.name, row.version) == (model, version)), IndexRow(model))
+
+
+def _are_unloaded(rows: Sequence[IndexRow]) -> bool:
+    """Whether no version is left that is served, comes or goes, and somebody wanted that."""
+    return all(row.state == "UNAVAILABLE" for row in rows) and any(map(_is_unloaded, rows))
+
+
+def _is_unloaded(row: IndexRow) -> bool:
+    """Whether somebody had it unloaded; what could not be loaded has another reason."""
+    return row.state == "UNAVAILABLE" and row.reason == "unloaded"

@@ -25,6 +25,7 @@ class ModelState(StrEnum):
     READY = "ready"
     FAILED = "failed"
     HEALING = "healing"
+    UNLOADED = "unloaded"  # somebody asked Triton for it, and nobody has loaded it again yet
 
 
 class EventKind(StrEnum):
@@ -38,6 +39,7 @@ class EventKind(StrEnum):
     MODEL_FAILED = "model failed"
     MODEL_HEALING = "model healing"
     MODEL_HEALED = "model healed"
+    MODEL_UNLOADED = "model unloaded"
     DIED = "died"
     RESTARTING = "restarting"
     STOPPED = "stopped"

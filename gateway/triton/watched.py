@@ -76,6 +76,10 @@ class WatchedControl:
         """See `ModelControl`."""
         return await self._control.index()
 
+    async def instances(self, model: str, version: str) -> int:
+        """See `ModelControl`."""
+        return await self._control.instances(model, version)
+
 
 def early_end(log: str) -> str | None:
     """What a log says about a backend process that ended before it could say so to Triton."""

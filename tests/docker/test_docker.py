@@ -138,8 +138,7 @@ class TestGatewayImage:
     def test_its_configuration_names_the_triton_of_the_compose_file(self) -> None:
         config = load(DOCKER / "gateway.yaml")
 
-        assert config.upstream is not None
-        assert {config.upstream.http, config.upstream.grpc} == {"triton:8000", "triton:8001"}
+        assert [(upstream.http, upstream.grpc) for upstream in config.upstreams] == [("triton:8000", "triton:8001")]
         assert "triton" in yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
 
     @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])

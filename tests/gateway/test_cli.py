@@ -6,9 +6,9 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import main
 from gateway.config import Config
-from gateway.frontends.server import bind
 from gateway.repository import samples
 from gateway.repository.samples import Sample
+from gateway.sockets import bind
 
 
 def run(*arguments: str) -> Result:
@@ -54,7 +54,7 @@ def test_the_schema_is_the_configurations() -> None:
 def test_serve_needs_an_external_triton() -> None:
     result = run("serve")
     assert result.exit_code == 1
-    assert "no external Triton is configured: add `upstream:" in result.output
+    assert "no external Triton is configured: add `upstreams:" in result.output
 
 
 def test_a_port_in_use_ends_up_in_one_line() -> None:

@@ -21,6 +21,8 @@ def narrator(told: io.StringIO) -> Narrator:
     ("event", "line"),
     [
         (Event(EventKind.MODEL_READY, "magika", seconds=0.84), "  ✓ magika is ready (0.8 s)"),
+        (Event(EventKind.MODEL_READY, "magika"), "  ✓ magika is ready"),
+        (Event(EventKind.MODEL_UNLOADED, "m"), "  ! m was unloaded on request"),
         (Event(EventKind.MODEL_FAILED, "m", "corrupt [file]"), "  ✗ m failed: corrupt [file]"),
         (Event(EventKind.MODEL_HEALED, "m", seconds=1.4), "  ✓ m is back (1.4 s)"),
         (Event(EventKind.RESTARTING, seconds=2), "  ! Triton is started again in 2.0 s"),
@@ -44,6 +46,43 @@ def test_the_addresses_are_shown_as_a_person_would_type_them(narrator: Narrator,
         "  gRPC     10.1.2.3:8081",
         "  control  http://localhost:8082",
     ]
+
+
+@pytest.mark.parametrize(
+    ("applied", "waiting", "line"),
+    [
+        (("admin.trace", "upstreams"), (), "✓ The configuration was read again: admin.trace, upstreams changed"),
+        ((), ("workers",), "The configuration was read again: nothing changed; workers only at the next start"),
+        ((), (), "The configuration was read again: nothing changed"),
+    ],
+)
+def test_a_changed_configuration_is_told_with_what_became_of_it(
+    narrator: Narrator, told: io.StringIO, applied: tuple[str, ...], waiting: tuple[str, ...], line: str
+) -> None:
+    narrator.reloaded(applied, waiting)
+    assert told.getvalue() == f"{line}\n"
+
+
+def test_a_refused_configuration_is_told_with_the_reason(narrator: Narrator, told: io.StringIO) -> None:
+    narrator.refused("g.yaml:1: unknown key 'x'; known here: [http]")
+    assert told.getvalue() == (
+        "✗ The changed configuration is refused, the old one stays: g.yaml:1: unknown key 'x'; known here: [http]\n"
+    )
+
+
+def test_each_external_triton_is_told_whether_it_is_ready(narrator: Narrator, told: io.StringIO) -> None:
+    narrator.upstreams({"a": True, "b:8000": False})
+    assert told.getvalue().splitlines() == ["  ✓ a is ready", "  ! b:8000 is not ready yet"]
+
+
+def test_without_any_external_triton_a_person_hears_what_that_means(narrator: Narrator, told: io.StringIO) -> None:
+    narrator.upstreams({"a": False})
+    assert "No external Triton is ready yet: inference gets 503 until one is." in told.getvalue()
+
+
+def test_a_process_that_died_is_told_with_its_status(narrator: Narrator, told: io.StringIO) -> None:
+    narrator.died("data-1", -9, 0.5)
+    assert told.getvalue() == "The data-1 process died (status -9); it is started again in 0.5 s\n"
 
 
 def test_without_a_terminal_work_is_one_line(narrator: Narrator, told: io.StringIO) -> None:

@@ -5,14 +5,15 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from gateway.config import Config, UpstreamSection
 from gateway.core.errors import SetupError
-from gateway.frontends.server import bind
 from gateway.processes import Child
+from gateway.sockets import Listening, bind
 
 
 @pytest.fixture
@@ -82,12 +83,12 @@ async def test_a_child_that_cannot_start_says_why(config: Config) -> None:
 
 async def test_data_without_a_triton_says_so(config: Config) -> None:
     child = Child("data", lambda: config, lambda *_: None)
-    with pytest.raises(SetupError, match="upstream: no Triton"):
+    with pytest.raises(SetupError, match="upstreams: no Triton"):
         await child.start()
 
 
 async def test_stopping_is_orderly_and_frees_the_ports(config: Config) -> None:
-    external = config.model_copy(update={"upstream": UpstreamSection(http="127.0.0.1:1", grpc="127.0.0.1:2")})
+    external = config.model_copy(update={"upstreams": (UpstreamSection(http="127.0.0.1:1", grpc="127.0.0.1:2"),)})
     child = Child("data", lambda: external, lambda *_: None)
     address = (await child.start())["http"]
     assert (await get(f"http://{address}/v2/health/live")).status_code == 200
@@ -97,6 +98,28 @@ async def test_stopping_is_orderly_and_frees_the_ports(config: Config) -> None:
 
     host, _, port = address.rpartition(":")
     bind(host, int(port), "http.port").close()
+
+
+async def test_a_child_reports_what_its_parent_can_do_without(config: Config) -> None:
+    external = config.model_copy(update={"upstreams": (UpstreamSection(http="127.0.0.1:1", grpc="127.0.0.1:2"),)})
+    reports: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    child = Child("data", lambda: external, lambda *_: None, on_report=reports.put_nowait)
+    await child.start()
+    report = await asyncio.wait_for(reports.get(), 10)
+    assert [(each["name"], each["healthy"]) for each in report["upstreams"]] == [("127.0.0.1:1", False)]
+    await child.stop(5)
+
+
+async def test_a_child_serves_on_the_sockets_that_it_inherits(config: Config) -> None:
+    external = config.model_copy(update={"upstreams": (UpstreamSection(http="127.0.0.1:1", grpc="127.0.0.1:2"),)})
+    listening = Listening.bound(external)
+    child = Child("data", lambda: external, lambda *_: None, sockets=listening.descriptors())
+    addresses = listening.addresses(external)
+    early = asyncio.create_task(get(f"http://{addresses['http']}/v2/health/live"))  # waits in the backlog
+    assert await child.start() == addresses
+    assert (await early).status_code == 200
+    await child.stop(5)
+    listening.close()
 
 
 async def test_a_child_ends_when_its_parent_is_killed(config: Config, tmp_path: Path) -> None:

@@ -22,11 +22,9 @@ import tritonclient.http.aio as http_aio_client
 from tritonclient.grpc import service_pb2
 
 from gateway.app import start_data
-from gateway.config import TritonSection, load
+from gateway.config import TritonSection, UpstreamSection, load
 from gateway.triton.fetch import TritonInstall
 from gateway.triton.supervise import EmbeddedTriton
-from gateway.upstreams.grpc import GrpcUpstream
-from gateway.upstreams.http import HttpUpstream
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
@@ -82,8 +80,8 @@ async def served(triton_install: TritonInstall, tmp_path_factory: pytest.TempPat
         AsyncExitStack() as stack,
     ):
         await triton.wait_ready()
-        http, grpc_ = HttpUpstream(triton.http_address, config.limits), GrpcUpstream(triton.grpc_address, config.limits)
-        addresses = await start_data(config, http, grpc_, stack)
+        upstream = UpstreamSection(http=triton.http_address, grpc=triton.grpc_address)
+        addresses = await start_data(config.model_copy(update={"upstreams": (upstream,)}), stack)
         yield Served(addresses["http"], addresses["grpc"], triton.http_address, triton.grpc_address)
 
 

@@ -6,6 +6,8 @@ no model `gone`.
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from gateway.repository.reconcile import ControlError, ModelControl
@@ -18,10 +20,18 @@ async def a_model_is_served_from_its_load_to_its_unload(control: ModelControl) -
     await control.load("add", 60)
     assert await control.ready("add")
     assert ("add", "1", "READY") in {(row.name, row.version, row.state) for row in await control.index()}
+    assert await control.instances("add", "1") == 1
     await control.load("add", 60)  # again: nothing happens
     assert await control.ready("add")
     await control.unload("add", 60)
     assert not await control.ready("add")
+    async with asyncio.timeout(10):  # its processes may still be ending
+        while ("add", "UNAVAILABLE", "unloaded") not in {
+            (row.name, row.state, row.reason) for row in await control.index()
+        }:
+            await asyncio.sleep(0.01)
+    with pytest.raises(ControlError):
+        await control.instances("add", "1")
 
 
 async def a_failed_load_says_why(control: ModelControl) -> None:

@@ -34,6 +34,14 @@ def test_a_plan_loads_what_is_missing_in_the_desired_order_and_unloads_the_rest(
     assert plan(index, desired) == Plan(load=("never", "broken", "new"), unload=("old",))
 
 
+async def test_only_what_was_dropped_is_unloaded_where_somebody_says_what_that_is() -> None:
+    control = FakeControl(["kept", "dropped", "theirs"])
+    for model in ("kept", "dropped", "theirs"):
+        await control.load(model, 1)
+    await Reconciler(control, 1).reconcile(["kept"], dropped={"dropped", "never"})
+    assert control.loaded == {"kept", "theirs"}
+
+
 def test_a_plan_for_what_is_already_so_is_empty() -> None:
     assert plan([IndexRow("a", "1", "READY"), IndexRow("a", "2", "UNAVAILABLE")], ["a"]) == Plan((), ())
 
@@ -75,7 +83,7 @@ async def test_what_is_not_desired_is_unloaded_before_anything_is_loaded() -> No
 
 async def test_a_model_that_cannot_be_unloaded_does_not_hold_up_the_others() -> None:
     class Clinging(FakeControl):
-        async def unload(self, model: str, timeout: float) -> None:  # noqa: ARG002
+        async def unload(self, model: str, timeout: float) -> None:
             raise ControlError(f"failed to unload '{model}'")
 
     control = Clinging(["old", "new"])
@@ -105,7 +113,7 @@ async def test_an_accepted_load_is_not_believed() -> None:
     class SecondTry(FakeControl):
         """Answers 200 to a load that failed before, as Triton may."""
 
-        async def load(self, model: str, timeout: float) -> None:  # noqa: ARG002
+        async def load(self, model: str, timeout: float) -> None:
             await asyncio.sleep(0)
 
     control = SecondTry(["bad"])

@@ -60,6 +60,16 @@ def test_a_server_that_never_came_up_stays_failed_and_ends_every_wait() -> None:
     assert board.settled.is_set()
 
 
+def test_a_model_that_others_unload_and_load_is_told() -> None:
+    events: list[Event] = []
+    board = Board("triton.log", events.append)
+    board.unloaded("add")
+    assert board.status().models["add"].state is ModelState.UNLOADED
+    board.loaded("add")
+    assert (board.status().models["add"].state, board.status().heals) == (ModelState.READY, 0)
+    assert events == [Event(EventKind.MODEL_UNLOADED, "add"), Event(EventKind.MODEL_READY, "add")]
+
+
 def test_a_picture_does_not_change_afterwards() -> None:
     board = Board("triton.log", lambda _: None)
     board.loaded("add", 1.0)

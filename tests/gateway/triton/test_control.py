@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import grpc
@@ -28,7 +30,7 @@ class FewAnswers:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
         return b""
 
-    async def unload(self, request: bytes, context: Context) -> bytes:  # noqa: ARG002
+    async def unload(self, request: bytes, context: Context) -> bytes:
         self.asked.append(("unload", request))
         return b""
 
@@ -67,6 +69,24 @@ async def test_triton_s_own_words_are_the_error(control: TritonControl) -> None:
 async def test_a_load_has_a_time_limit(control: TritonControl) -> None:
     with pytest.raises(ControlError, match="it was not loaded within 5 s"):
         await control.load("slow", 5)
+
+
+async def test_instances_are_counted_on_each_gpu_of_their_group() -> None:
+    groups = [{"count": 2, "kind": "KIND_GPU", "gpus": [0, 1]}, {"count": 1, "kind": "KIND_CPU"}]
+    body = json.dumps({"name": "add", "instance_group": groups}).encode()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readuntil(b"\r\n\r\n")
+        assert asked.startswith(b"GET /v2/models/add/versions/3/config ")
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with TritonControl(f"127.0.0.1:{port}", "127.0.0.1:9") as control:
+            assert await control.instances("add", "3") == 5
 
 
 async def test_a_server_that_is_not_there_is_not_live_and_answers_nothing(control: TritonControl) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import time
@@ -31,6 +32,12 @@ class FakeServer(FakeControl):
         self._start_stub = start_stub
         self.stubs: dict[str, subprocess.Popen[bytes]] = {}
         self.answers = True
+        self.configured = 1  # instances of each model
+        self.asked = 0  # how often somebody wanted to know
+
+    async def instances(self, model: str, version: str) -> int:
+        self.asked += 1
+        return self.configured
 
     async def live(self) -> bool:
         return self.answers
@@ -79,6 +86,15 @@ class Stage:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
+
+
+def is_watched(pid: int) -> bool:
+    """Whether this process holds a handle of another one."""
+    infos = []
+    for file in Path("/proc/self/fdinfo").iterdir():
+        with contextlib.suppress(OSError):  # the folder itself was open for the list
+            infos.append(file.read_text())
+    return any(f"Pid:\t{pid}\n" in info for info in infos)
 
 
 StageFor = Callable[..., Stage]
@@ -179,6 +195,80 @@ async def test_a_model_that_is_added_while_it_runs_is_loaded(stage: StageFor, un
         await until(s.board.settled.is_set)
         assert s.server.loaded == {"add", "mul"}
         assert s.kinds("add") == [EventKind.MODEL_LOADING, EventKind.MODEL_READY]  # once
+
+
+async def test_a_model_that_somebody_unloads_is_left_so_and_shown(stage: StageFor, until: Until) -> None:
+    s = stage("add", "mul")
+    async with s.living("add", "mul"):
+        await s.server.unload("add", 10)
+        await until(lambda: s.board.status().models["add"].state is ModelState.UNLOADED)
+        assert s.server.loaded == {"mul"}
+        assert s.board.status().models["mul"].state is ModelState.READY
+        await s.server.load("add", 10)
+        await until(lambda: s.board.status().models["add"].state is ModelState.READY)
+    assert s.kinds("add")[-2:] == [EventKind.MODEL_UNLOADED, EventKind.MODEL_READY]
+    assert EventKind.MODEL_HEALING not in s.kinds("add")
+
+
+async def test_a_model_that_somebody_loaded_again_is_healed_as_before(stage: StageFor, until: Until) -> None:
+    s = stage("add")
+    async with s.living("add"):
+        await s.server.unload("add", 10)
+        await until(lambda: s.board.status().models["add"].state is ModelState.UNLOADED)
+        await s.server.load("add", 10)
+        await until(lambda: s.board.status().models["add"].state is ModelState.READY)
+        s.server.stubs["add"].kill()
+        await until(lambda: s.board.status().heals == 1)
+
+
+async def test_fewer_instances_on_request_are_no_death(stage: StageFor, start_stub: StartStub, until: Until) -> None:
+    s = stage("add")
+    async with s.living("add"):
+        second = start_stub("add", instance="add_1")
+        await until(lambda: is_watched(second.pid))
+        s.server.calls.clear()
+        second.kill()  # the configuration asks for one
+        await until(lambda: s.server.asked)
+        for _ in range(5):  # healing would begin at once
+            await asyncio.sleep(0)
+        assert s.server.calls == []
+    assert EventKind.MODEL_HEALING not in s.kinds("add")
+
+
+async def test_fewer_instances_than_configured_are_a_death(
+    stage: StageFor, start_stub: StartStub, until: Until
+) -> None:
+    s = stage("add")
+    s.server.configured = 2
+    async with s.living("add"):
+        second = start_stub("add", instance="add_1")
+        await until(lambda: is_watched(second.pid))
+        second.kill()
+        await until(lambda: s.board.status().heals == 1)
+
+
+async def test_what_others_loaded_and_unloaded_stays_so_when_the_desired_models_change(
+    stage: StageFor, until: Until
+) -> None:
+    s = stage("add", "mul", "sub", "theirs")
+    async with s.living("add", "mul"):
+        await s.server.unload("add", 10)
+        await s.server.load("theirs", 10)
+        await until(lambda: s.board.status().models["add"].state is ModelState.UNLOADED)
+        s.board.busy()
+        s.life.desire(["add", "sub"])
+        await until(s.board.settled.is_set)
+        assert s.server.loaded == {"sub", "theirs"}
+        assert s.board.status().models["add"].state is ModelState.UNLOADED
+
+
+async def test_a_model_that_failed_and_that_somebody_loaded_is_ready(stage: StageFor, until: Until) -> None:
+    s = stage("bad", failures={"bad": "Internal: no weights"})
+    async with s.living("bad"):
+        assert s.board.status().models["bad"].state is ModelState.FAILED
+        del s.server.failures["bad"]
+        await s.server.load("bad", 10)
+        await until(lambda: s.board.status().models["bad"].state is ModelState.READY)
 
 
 async def test_a_server_that_refuses_its_index_fails_its_models_and_lives_on(stage: StageFor) -> None:

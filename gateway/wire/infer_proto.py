@@ -30,7 +30,7 @@ _SHARED_MEMORY = SHARED_MEMORY.encode()
 _NOT_IN_GRPC = "binary_data_output"  # HTTP's own word; in gRPC it is a parameter as any other
 
 
-def read(message: Body, allow_shared_memory: bool, *, streamed: bool) -> tuple[str, str, str, Sequence | None]:
+def read(message: Body, allow_shared_memory: bool) -> tuple[str, str, str, Sequence | None]:
     """Model, version, request id and sequence of a ModelInferRequest.
 
     Raises:
@@ -57,7 +57,7 @@ def read(message: Body, allow_shared_memory: bool, *, streamed: bool) -> tuple[s
                 raise InvalidRequest(f"{_TEXTS[tag]} is given twice; send it once")
             texts[tag] = (start, position)
     parameters, inputs, outputs = nested.values()
-    sequence = _sequence(message, parameters, streamed) if parameters else None
+    sequence = _sequence(message, parameters) if parameters else None
     if not allow_shared_memory:
         _refuse_shared_memory(message, inputs, "inputs", 4)
         _refuse_shared_memory(message, outputs, "outputs", 2)
@@ -86,7 +86,7 @@ def _skip(message: Body, position: int) -> int:
     raise unparsable()
 
 
-def _sequence(message: Body, parameters: list[Span], streamed: bool) -> Sequence | None:
+def _sequence(message: Body, parameters: list[Span]) -> Sequence | None:
     """Check the request's parameters; of a key given twice, the last one counts, as in protobuf."""
     found: dict[str, object] = {}
     for start, end in parameters:
@@ -95,7 +95,7 @@ def _sequence(message: Body, parameters: list[Span], streamed: bool) -> Sequence
         if (name in MEANINGFUL and name != _NOT_IN_GRPC) or name.startswith(RESERVED_PREFIX):
             found[name] = _value(message, values, name)
     for name, value in found.items():
-        if streamed and name == FINAL_RESPONSE and isinstance(value, bool):
+        if name == FINAL_RESPONSE and isinstance(value, bool):
             continue
         if isinstance(value, int) and -(2**63) <= value < 0 and name == "sequence_id":
             found[name] = value % 2**64  # as Triton takes it

@@ -18,6 +18,7 @@ from typing import Any
 from gateway.core.call import Body, Call, Operation, Protocol, Reply
 from gateway.core.errors import InvalidRequest, MalformedMessage
 from gateway.wire import status
+from gateway.wire.protobuf import length_delimited
 
 _METHOD = {
     Operation.LOAD_MODEL: b"/inference.GRPCInferenceService/RepositoryModelLoad",
@@ -45,10 +46,10 @@ def to_grpc(call: Call) -> Call:
         MalformedMessage: its body is not JSON.
         InvalidRequest: a parameter is not what it must be.
     """
-    message = _field(_MODEL_NAME, call.model.encode("latin-1"))  # the bytes of the path as they came
+    message = length_delimited(_MODEL_NAME, call.model.encode("latin-1"))  # the bytes of the path as they came
     for name, value in _parameters(call.body).items():
-        entry = _field(_KEY, _text(name, name)) + _field(_VALUE, _parameter(name, value))
-        message += _field(_PARAMETERS, entry)
+        entry = length_delimited(_KEY, _text(name, name)) + length_delimited(_VALUE, _parameter(name, value))
+        message += length_delimited(_PARAMETERS, entry)
     return dataclasses.replace(
         call, protocol=Protocol.GRPC, line=_METHOD[call.operation], metadata=(), body=message, head_len=len(message)
     )
@@ -86,9 +87,9 @@ def _parameter(name: str, value: object) -> bytes:
     if not isinstance(value, str):
         raise InvalidRequest(f"parameters.{name} must be a string, a number or a boolean")
     if not name.startswith("file:"):
-        return _field(_STRING, _text(name, value))
+        return length_delimited(_STRING, _text(name, value))
     try:
-        return _field(_BYTES, base64.b64decode(value, validate=True))
+        return length_delimited(_BYTES, base64.b64decode(value, validate=True))
     except (binascii.Error, ValueError):
         raise InvalidRequest(f"parameters.{name} must be the file's content in base64") from None
 
@@ -98,10 +99,6 @@ def _text(name: str, value: str) -> bytes:
         return value.encode()
     except UnicodeEncodeError:  # JSON can spell half of a surrogate pair
         raise InvalidRequest(f"parameters.{name!a} is not Unicode text") from None
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
 
 
 def _varint(value: int) -> bytes:

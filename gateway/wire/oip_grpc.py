@@ -72,7 +72,7 @@ _RPCS = {
 METHODS: dict[str, Method] = {f"/{SERVICE}/{name}": method for name, method in _RPCS.items()}
 """The closed table of methods that are served."""
 
-_INFER_PATH, _STREAM_PATH = f"/{SERVICE}/ModelInfer", f"/{SERVICE}/ModelStreamInfer"
+_INFER_PATHS = frozenset({f"/{SERVICE}/ModelInfer", f"/{SERVICE}/ModelStreamInfer"})
 
 LIVE = b"\x08\x01"
 """A ServerLiveResponse that says yes: field 1, a varint, true."""
@@ -95,10 +95,8 @@ def read_head(path: str, message: Body, allow_shared_memory: bool) -> Head:
             or of the wrong type, or a tensor is named twice.
         Forbidden: a tensor lies in shared memory.
     """
-    if path == _INFER_PATH:
-        return Head(*infer_proto.read(message, allow_shared_memory, streamed=False))
-    if path == _STREAM_PATH:
-        return Head(*infer_proto.read(message, allow_shared_memory, streamed=True))
+    if path in _INFER_PATHS:
+        return Head(*infer_proto.read(message, allow_shared_memory))
     wanted = METHODS[path].fields
     found: dict[str, str] = {}
     for number, kind, start, end in fields(message):

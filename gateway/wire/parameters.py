@@ -15,7 +15,7 @@ from gateway.core.errors import Forbidden, InvalidRequest
 RESERVED_PREFIX = "triton_"
 RESERVED = "headers"
 FINAL_RESPONSE = "triton_enable_empty_final_response"
-"""The one parameter of that prefix which clients may send, with a stream over gRPC."""
+"""The one parameter of that prefix which clients may send: Triton's own do so over gRPC."""
 SHARED_MEMORY = "shared_memory_"
 MEANINGFUL = frozenset(
     {"sequence_id", "sequence_start", "sequence_end", "priority", "timeout", "binary_data_output", RESERVED}

@@ -26,17 +26,17 @@ def request(**parameters: bool | int | str | float) -> pb.ModelInferRequest:
     return message
 
 
-def read(message: pb.ModelInferRequest | bytes, *, shared: bool = False, streamed: bool = False) -> Sequence | None:
+def read(message: pb.ModelInferRequest | bytes, *, shared: bool = False) -> Sequence | None:
     data = message if isinstance(message, bytes) else message.SerializeToString()
-    return infer_proto.read(data, shared, streamed=streamed)[3]
+    return infer_proto.read(data, shared)[3]
 
 
 def test_a_request_as_clients_write_it_is_let_through() -> None:
     message = request(priority=1, timeout=1_000, mine="yes", binary_data_output="a word of the client's own", ratio=0.5)
     message.parameters["priority"].uint64_param = 2**63
     data = message.SerializeToString()
-    assert infer_proto.read(data, False, streamed=False) == ("m", "", "i", None)
-    assert infer_proto.read(bytearray(data), False, streamed=False) == ("m", "", "i", None)
+    assert infer_proto.read(data, False) == ("m", "", "i", None)
+    assert infer_proto.read(bytearray(data), False) == ("m", "", "i", None)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,6 @@ def test_a_sequence_is_told(parameters: dict[str, bool | int | str], sequence: S
     ("parameters", "words"),
     [
         ({"triton_x": 1}, r"parameters\.triton_x is reserved"),
-        ({"triton_enable_empty_final_response": True}, "reserved"),
         ({"headers": "h"}, r"parameters\.headers is reserved"),
         ({"sequence_id": True}, "sequence_id must be"),
         ({"sequence_id": 1.0}, "sequence_id must be"),
@@ -71,10 +70,10 @@ def test_what_is_not_the_clients_to_say_is_refused(parameters: dict[str, bool | 
         read(request(**parameters))
 
 
-def test_a_stream_may_ask_for_its_last_response() -> None:
-    assert read(request(triton_enable_empty_final_response=True, sequence_id=1), streamed=True) == Sequence("1")
+def test_a_client_may_ask_for_the_last_response() -> None:
+    assert read(request(triton_enable_empty_final_response=True, sequence_id=1)) == Sequence("1")
     with pytest.raises(InvalidRequest, match="reserved"):
-        read(request(triton_enable_empty_final_response=1), streamed=True)
+        read(request(triton_enable_empty_final_response=1))
 
 
 def entry(*fields: bytes) -> bytes:
@@ -153,10 +152,10 @@ PIECES = st.sampled_from(
 
 
 @settings(max_examples=400)
-@given(st.lists(PIECES | st.binary(max_size=4), max_size=5).map(b"".join), st.booleans())
-def test_what_is_let_through_is_read_as_protobuf_reads_it(message: bytes, streamed: bool) -> None:
+@given(st.lists(PIECES | st.binary(max_size=4), max_size=5).map(b"".join))
+def test_what_is_let_through_is_read_as_protobuf_reads_it(message: bytes) -> None:
     with contextlib.suppress(GatewayError):
-        model, version, request_id, sequence = infer_proto.read(message, False, streamed=streamed)
+        model, version, request_id, sequence = infer_proto.read(message, False)
         try:
             parsed = pb.ModelInferRequest.FromString(message)
         except DecodeError:
@@ -178,7 +177,7 @@ def test_mutated_requests_are_read_as_protobuf_reads_them_or_refused(place: int,
     message = MUTATED.SerializeToString(deterministic=True)
     message = message[:place] + noise + message[place + gone :]
     with contextlib.suppress(GatewayError, DecodeError):
-        head = infer_proto.read(message, False, streamed=False)
+        head = infer_proto.read(message, False)
         parsed = pb.ModelInferRequest.FromString(message)
         assert head[:3] == (parsed.model_name, parsed.model_version, parsed.id)
         tensors = [*parsed.inputs, *parsed.outputs]

@@ -65,12 +65,11 @@ def test_a_head_tells_the_sequence_and_what_is_refused_in_both_methods_of_infere
         assert oip_grpc.read_head(path, shared.SerializeToString(), True) == Head("m")
 
 
-def test_a_stream_alone_may_ask_for_its_last_response() -> None:
+def test_a_client_may_ask_for_the_last_response() -> None:
     request = service_pb2.ModelInferRequest(model_name="m")
     request.parameters["triton_enable_empty_final_response"].bool_param = True
     assert read(STREAM, request.SerializeToString()) == Head("m")
-    with pytest.raises(InvalidRequest, match="reserved"):
-        read(INFER, request.SerializeToString())
+    assert read(INFER, request.SerializeToString()) == Head("m")
 
 
 def test_the_other_methods_name_the_model_in_their_own_fields() -> None:

@@ -36,6 +36,7 @@ def read(model: type[Model], path: Path | None, overrides: tuple[str, ...] = ())
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{where}:{line}: this is not YAML: {error.problem}") from None
+    _refuse_twice(where, tree)
     if values is None:
         values = {}
     if not isinstance(values, dict):
@@ -46,6 +47,21 @@ def read(model: type[Model], path: Path | None, overrides: tuple[str, ...] = ())
         return model.model_validate(values)
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(model, where, tree, e) for e in error.errors())) from None
+
+
+def _refuse_twice(where: str, node: yaml.Node | None) -> None:
+    """YAML takes the last of two entries with one name, and forgets the first without a word."""
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                raise ConfigError(f"{where}:{line}: {key.value!r} stands in line {seen[key.value]} already; keep one")
+            seen[key.value] = line
+            _refuse_twice(where, value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _refuse_twice(where, value)
 
 
 def _text(path: Path) -> str:

@@ -93,7 +93,8 @@ def share(host: str, port: int, key: str, count: int) -> list[socket.socket]:
     address = (host, found[0].getsockname()[1])
     try:
         while len(found) < count:
-            found.append(socket.create_server(address, family=found[0].family, backlog=_BACKLOG, reuse_port=True))
+            more = socket.create_server(address, family=found[0].family, backlog=_BACKLOG, reuse_port=True)
+            found.append(_quick(more))
     except OSError as error:
         _close(found)
         raise SetupError(f"{key}: {count} workers cannot share port {address[1]} on {host}: {error.strerror}") from None
@@ -108,13 +109,19 @@ def bind(host: str, port: int, key: str) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        return _quick(socket.create_server((host, port), family=family, backlog=_BACKLOG))
     except PermissionError:
         raise SetupError(f"port {port} ({key}) needs more rights than this user has; set one above 1023") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise SetupError(f"port {port} ({key}) on {host} is in use; stop what uses it, or set another") from None
         raise SetupError(f"{key}: cannot listen on {host}: {error.strerror}") from None
+
+
+def _quick(listening: socket.socket) -> socket.socket:
+    """Small replies leave at once: what is accepted inherits this, and not every event loop sets it."""
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def _close(sockets: Iterable[socket.socket]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -116,8 +117,16 @@ async def _report(parent: Parent, role: Role) -> None:
         await asyncio.sleep(_REPORT_SECONDS)
 
 
+def raise_open_files() -> None:
+    """As many open files as the hard limit allows: each connection is one, and the usual soft limit is 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def run(main: Callable[[], Awaitable[None]]) -> None:
     """Run one process's coroutine on uvloop."""
+
+    raise_open_files()
 
     async def entry() -> None:
         await main()

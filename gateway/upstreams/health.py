@@ -15,6 +15,8 @@ from gateway.core.call import Protocol
 MAX_EJECT_SECONDS = 60.0
 PENALTY = 5.0
 """A failure weighs like this many calls in flight..."""
+MAX_PENALTY = 3 * PENALTY
+"""...though many together no more than this..."""
 HALF_LIFE_SECONDS = 2.0
 """...and half of it after this long."""
 
@@ -83,7 +85,7 @@ class Health:
         """A call failed; gives for how many seconds to leave the endpoint out if this was one failure too many."""
         self._rows[protocol] += 1
         self.failures = max(self._rows.values())
-        self._penalty = self.penalty(now) + PENALTY
+        self._penalty = min(self.penalty(now) + PENALTY, MAX_PENALTY)
         self._penalised_at = now
         if self.ejected_until is not None or self.failures < self._eject_after:
             return None
@@ -103,6 +105,7 @@ class Health:
         self.outcome = outcome
         if outcome is Outcome.ANSWERED:
             self.ejected_until = None
+            self._penalty = 0.0  # it has started anew
             self._set_failures(0)
         return True
 

@@ -33,6 +33,14 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("http:\n  prot: 1\n", "gateway.yaml:2: unknown key 'http.prot'; did you mean 'port'?"),
+        (
+            "workers: 2\nhttp: {}\nworkers: 3\n",
+            "gateway.yaml:3: 'workers' stands in line 1 already; keep one",
+        ),
+        (
+            "upstreams:\n- {http: a:1, grpc: b:2,\n   http: c:1}\n",
+            "gateway.yaml:3: 'http' stands in line 2 already; keep one",
+        ),
         ("htpp: {}\n", "gateway.yaml:1: unknown key 'htpp'; did you mean 'http'?"),
         (
             "upstreams:\n- {http: a:1, grpc: b:2}\n- {http: a:1, grpc: b:2, zzz: 3}\n",

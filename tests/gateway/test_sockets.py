@@ -86,3 +86,15 @@ def test_what_waits_on_a_socket_outlives_whoever_inherited_it(config: Config) ->
         inherited.close()
         assert accepted(kept.http) == 1
     kept.close()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_small_replies_leave_at_once_whatever_the_event_loop(count: int) -> None:
+    sockets = share("127.0.0.1", 0, "a test's port", count)
+    assert all(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for one in sockets)
+    for one in sockets[1:]:
+        one.close()
+    with sockets[0] as listening, socket.create_connection(listening.getsockname()):
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.call import Protocol
-from gateway.upstreams.health import MAX_EJECT_SECONDS, PENALTY, Health, Outcome
+from gateway.upstreams.health import MAX_EJECT_SECONDS, MAX_PENALTY, PENALTY, Health, Outcome
 
 HTTP, GRPC = Protocol.HTTP, Protocol.GRPC
 
@@ -89,6 +89,17 @@ def test_a_failure_weighs_less_and_less() -> None:
     health.failed(HTTP, 12)
     assert health.penalty(12) == pytest.approx(1.5 * PENALTY)
     assert health.penalty(100) == 0
+
+
+def test_many_failures_do_not_weigh_for_ever() -> None:
+    health = Health(eject_after=5, eject_seconds=5)
+    for _ in range(50):
+        health.failed(Protocol.HTTP, 10)
+    assert health.penalty(10) == MAX_PENALTY
+    health.checked(Outcome.UNREACHABLE)
+    assert health.penalty(10) == MAX_PENALTY
+    health.checked(Outcome.ANSWERED)
+    assert health.penalty(10) == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from(["failed", "succeeded"]), st.floats(0, 10)), max_size=40))

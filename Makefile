@@ -18,13 +18,13 @@ TEST_STAMP = $(VENV)/.installed-all
 TO_PIP = $(BIN)/python -m pip install --disable-pip-version-check --constraint requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit check format models lock clean
+.PHONY: help run test unit check format models bench lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  FRAMEWORKS=\"$(FRAMEWORKS)\" chooses what \`make run\` installs and serves;"
-	@echo "  ARGS=\"...\" goes to triton-gateway (run) or pytest (test, unit)."
+	@echo "  ARGS=\"...\" goes to triton-gateway (run), pytest (test, unit) or the benchmark (bench)."
 
 run: $(RUN_STAMP) ## Install, start Triton and the gateway, show the main job; Ctrl-C stops
 	@$(BIN)/triton-gateway up $(foreach f,$(FRAMEWORKS),--framework $(f)) $(ARGS)
@@ -47,6 +47,9 @@ format: $(TEST_STAMP) ## Format the code and fix what can be fixed
 
 models: $(RUN_STAMP) ## Fetch the sample models into model_repository/
 	@$(BIN)/triton-gateway models fetch $(foreach f,$(FRAMEWORKS),--framework $(f))
+
+bench: $(RUN_STAMP) ## Measure against Envoy, nginx and other servers; ARGS="--quick" for a glance
+	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 lock: $(TEST_STAMP) ## Write requirements.lock anew from pyproject.toml
 	$(BIN)/python -m piptools compile --quiet --upgrade --all-extras --strip-extras --allow-unsafe --no-header \

@@ -125,7 +125,6 @@ def raise_open_files() -> None:
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
     """Run one process's coroutine on uvloop."""
-
     raise_open_files()
 
     async def entry() -> None:

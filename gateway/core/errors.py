@@ -10,6 +10,9 @@ holds an internal address, path or traceback.
 class GatewayError(Exception):
     """Base of every error that the gateway raises on purpose."""
 
+    retry_after: int | None = None
+    """Seconds after which to try again, for what passes by itself."""
+
     @property
     def message(self) -> str:
         """What was wrong, where, and what to do."""
@@ -52,14 +55,12 @@ class Overloaded(GatewayError):
     """There is no room for this request right now; nothing was sent to Triton."""
 
     retry_after = 1
-    """Seconds after which to try again."""
 
 
 class ShuttingDown(GatewayError):
     """The gateway finishes what it has and takes nothing new."""
 
     retry_after = 1
-    """Seconds after which to try again."""
 
 
 class ClientGone(GatewayError):
@@ -69,12 +70,21 @@ class ClientGone(GatewayError):
 class DeadlineExceeded(GatewayError):
     """The request's time was up."""
 
+    retry_after = 1
+
+    @property
+    def message(self) -> str:
+        """What was not done in time, and what to do."""
+        return (
+            f"{super().message}; give it more time (up to the gateway's limits.deadline_seconds), "
+            "send less at once, or try again when there is less to do"
+        )
+
 
 class UpstreamError(GatewayError):
     """Triton could not be asked, or did not answer properly."""
 
     retry_after = 1
-    """Seconds after which to try again."""
 
 
 class UpstreamUnavailable(UpstreamError):

@@ -79,6 +79,6 @@ def grpc_reply(error: Exception) -> Reply:
 
 def _retry_after(error: Exception) -> Metadata:
     """When to try again, for errors that pass."""
-    if isinstance(error, errors.Overloaded | errors.ShuttingDown | errors.UpstreamError):
+    if isinstance(error, errors.GatewayError) and error.retry_after is not None:
         return ((b"retry-after", b"%d" % error.retry_after),)
     return ()

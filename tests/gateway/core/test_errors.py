@@ -29,4 +29,8 @@ def test_a_refused_method_says_which_one_is_allowed() -> None:
 
 
 def test_an_error_without_words_still_has_a_message() -> None:
-    assert errors.DeadlineExceeded().message == "DeadlineExceeded"
+    assert errors.UpstreamBroken().message == "UpstreamBroken"
+
+
+def test_a_time_that_was_too_short_comes_with_advice() -> None:
+    assert errors.DeadlineExceeded("it was late").message.startswith("it was late; give it more time")

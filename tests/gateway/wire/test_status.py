@@ -44,7 +44,9 @@ def test_a_refused_method_names_the_allowed_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [errors.Overloaded("x"), errors.ShuttingDown("x"), errors.UpstreamUnavailable("x")], ids=repr
+    "error",
+    [errors.Overloaded("x"), errors.ShuttingDown("x"), errors.UpstreamUnavailable("x"), errors.DeadlineExceeded("x")],
+    ids=repr,
 )
 def test_what_passes_says_when_to_try_again(error: Exception) -> None:
     assert (b"retry-after", b"1") in status.http_reply(error).metadata

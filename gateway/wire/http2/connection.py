@@ -23,6 +23,7 @@ _LARGEST_FRAME = 2**20
 _TOP_UP = 2**30  # bytes of the connection's window that are left when it is filled up again
 _DIRECT = 2**16  # bytes of a DATA frame that must be missing for receiving them in place
 _MAX_CONTINUATIONS = 64
+_PART = 4096  # bytes from which a DATA frame is probably a part of a long message
 
 
 def opening(max_header_bytes: int, max_streams: int | None) -> bytes:
@@ -90,8 +91,7 @@ class Connection(Control[S]):
             high, low, kind, flags, stream_id = frames.HEAD.unpack_from(view, position)
             length = high << 16 | low
             if kind == frames.DATA and not flags & frames.PADDED:
-                self._begin_data(length, flags, stream_id & frames.MAX_WINDOW)
-                position += frames.HEAD_SIZE
+                position = self._unpadded_data(view, position, length, flags, stream_id & frames.MAX_WINDOW)
                 continue
             stop = position + frames.HEAD_SIZE + length
             if length > frames.DEFAULT_FRAME_SIZE:
@@ -169,6 +169,43 @@ class Connection(Control[S]):
                 self._floods.noise()
             if stream is not None:
                 self._after_data(stream)
+
+    def _unpadded_data(self, view: memoryview, position: int, length: int, flags: int, stream_id: int) -> int:
+        """Take a DATA frame's head, or whole frames of a long message; gives where what was taken ends."""
+        if length >= _PART and (stop := self._parts(view, position, stream_id)):
+            return stop
+        self._begin_data(length, flags, stream_id)
+        return position + frames.HEAD_SIZE
+
+    def _parts(self, view: memoryview, position: int, stream_id: int) -> int:
+        """Take whole DATA frames from the middle of a long message: they are many, and nothing happens in between.
+
+        Returns:
+            where the last of them ends; 0 if there is none of that kind.
+        """
+        stream = self.streams.get(stream_id)
+        if stream is None or stream.buffer is None or stream.remote_ended or self._block is not None:
+            return 0
+        buffer, filled, taken, end = memoryview(stream.buffer), stream.filled, 0, len(view)
+        # Neither the message nor what is reserved of it nor a window ends with these frames.
+        room = min(stream.missing - 1, stream.counted - filled, stream.receive_window, self._receive_window - _TOP_UP)
+        while end - position >= frames.HEAD_SIZE:
+            high, low, kind, flags, number = frames.HEAD.unpack_from(view, position)
+            length = high << 16 | low
+            stop = position + frames.HEAD_SIZE + length
+            if kind != frames.DATA or flags or number != stream_id or not 0 < length <= room - taken or stop > end:
+                break
+            buffer[filled : filled + length] = view[position + frames.HEAD_SIZE : stop]
+            filled += length
+            taken += length
+            position = stop
+        if not taken:
+            return 0
+        stream.filled = filled
+        stream.missing -= taken
+        stream.receive_window -= taken
+        self._receive_window -= taken
+        return position
 
     def _padded_data(self, flags: int, stream_id: int, payload: bytes) -> None:
         content = frames.unpadded(flags & frames.PADDED, payload)

@@ -113,7 +113,10 @@ class Control(Sender, Generic[S]):
             if payload:
                 raise Http2Error(frames.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS is not empty")
             return
-        for name, value in frames.read_settings(payload):
+        values = frames.read_settings(payload)
+        # The peer counts by its new values from when it reads this: what they allow must come after it.
+        self.write(frames.SETTINGS_ACK)
+        for name, value in values:
             if name == frames.INITIAL_WINDOW_SIZE:
                 self.change_window(self.streams.values(), value)
             elif name == frames.MAX_FRAME_SIZE:
@@ -122,7 +125,7 @@ class Control(Sender, Generic[S]):
                 self.peer_streams = value
             elif name == frames.HEADER_TABLE_SIZE:
                 self.on_table_size(value)
-        self.write(frames.SETTINGS_ACK)
+        self.pump()
         if not self.settled:
             self.settled = True
             self.on_settled()

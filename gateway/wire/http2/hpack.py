@@ -2,7 +2,9 @@
 
 gRPC peers fill the dynamic table with their first request; from then on most header blocks repeat byte for byte. What a
 block says depends on its bytes and on the table alone, so what it was interpreted as is remembered by its bytes, until
-the table changes. The Huffman code and the static table come from the `hpack` package.
+the table changes. Some peers (nginx) do it the other way around: they tell the table the same fields with every block,
+and never refer to them. What such a block says does not depend on the table, and is remembered with what it tells it.
+The Huffman code and the static table come from the `hpack` package.
 
 Source: RFC 7541.
 """
@@ -10,7 +12,7 @@ Source: RFC 7541.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from hpack.exceptions import HPACKDecodingError
@@ -20,12 +22,14 @@ from hpack.table import HeaderTable
 from gateway.wire.http2.frames import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, PROTOCOL_ERROR, Http2Error, StreamError
 
 T = TypeVar("T")
+V = TypeVar("V")
 Fields = list[tuple[bytes, bytes]]
 
 _STATIC = HeaderTable.STATIC_TABLE
 _FIRST_DYNAMIC = len(_STATIC) + 1
 _ENTRY_OVERHEAD = 32
 _REMEMBERED = 64  # blocks, and Huffman-coded texts, per connection
+_LONGEST_REMEMBERED = 2048  # bytes; what clients repeat is shorter, and what is longer would be a way to use up memory
 _BOMB = 4  # how many times too large a header list must be for not reading it to its end
 TABLE_SIZE = 4096
 """Bytes of the dynamic table that HTTP/2 begins with, and that this decoder stays with."""
@@ -46,8 +50,10 @@ class Decoder(Generic[T]):
         self._dynamic: deque[tuple[bytes, bytes]] = deque()
         self._size = 0
         self._limit = TABLE_SIZE
-        self._changes = 0  # of the table
+        self._told: Fields = []  # to the table, by the block that is being read
+        self._depends = False  # whether what that block says depends on the table, or on its size
         self._remembered: dict[bytes, T] = {}
+        self._independent: dict[bytes, tuple[T, Fields, int]] = {}
         self._huffman: dict[bytes, bytes] = {}
 
     def decode(self, block: bytes) -> T:
@@ -60,16 +66,22 @@ class Decoder(Generic[T]):
         known = self._remembered.get(block)
         if known is not None:
             return known
-        before = self._changes
+        independent = self._independent.get(block)
+        if independent is not None:
+            result, told, size = independent
+            if told:
+                self._add(told, size)
+            return result
+        self._told, self._depends = [], False
         try:
             fields = self._fields(block)
         except (IndexError, HPACKDecodingError):
             raise Http2Error(COMPRESSION_ERROR, "a header block cannot be decoded") from None
         result = self._interpret(fields)
-        if self._changes == before:
-            if len(self._remembered) >= _REMEMBERED:
-                self._remembered.clear()
-            self._remembered[block] = result
+        if not self._depends:
+            _remember(self._independent, block, (result, self._told, _size(self._told)))
+        elif not self._told:
+            _remember(self._remembered, block, result)
         return result
 
     def _fields(self, block: bytes) -> Fields:
@@ -115,7 +127,8 @@ class Decoder(Generic[T]):
             raise Http2Error(PROTOCOL_ERROR, "a header has control characters")
         field = (name, value)
         if indexing:
-            self._add(field)
+            self._told.append(field)
+            self._add((field,), _size((field,)))
         return field, position
 
     def _text(self, block: bytes, position: int) -> tuple[bytes, int]:
@@ -131,39 +144,47 @@ class Decoder(Generic[T]):
         plain = self._huffman.get(text)
         if plain is None:
             plain = decode_huffman(text)
-            if len(self._huffman) >= _REMEMBERED:
-                self._huffman.clear()
-            self._huffman[text] = plain
+            _remember(self._huffman, text, plain)
         return plain, end
 
     def _entry(self, index: int) -> tuple[bytes, bytes]:
         if index >= _FIRST_DYNAMIC:
+            self._depends = True
             return self._dynamic[index - _FIRST_DYNAMIC]
         if not index:
             raise IndexError("index 0")
         return _STATIC[index - 1]
 
-    def _add(self, field: tuple[bytes, bytes]) -> None:
-        self._changed()
-        self._dynamic.appendleft(field)
-        self._size += len(field[0]) + len(field[1]) + _ENTRY_OVERHEAD
+    def _add(self, told: Iterable[tuple[bytes, bytes]], size: int) -> None:
+        self._remembered.clear()
+        self._dynamic.extendleft(told)
+        self._size += size
         self._evict()
 
     def _resize(self, limit: int) -> None:
         if limit > TABLE_SIZE:
             raise IndexError("a larger table than allowed")
-        self._changed()
+        self._depends = True
+        self._remembered.clear()
         self._limit = limit
         self._evict()
-
-    def _changed(self) -> None:
-        self._changes += 1
-        self._remembered.clear()
 
     def _evict(self) -> None:
         while self._size > self._limit:
             name, value = self._dynamic.pop()
             self._size -= len(name) + len(value) + _ENTRY_OVERHEAD
+
+
+def _size(fields: Iterable[tuple[bytes, bytes]]) -> int:
+    """Bytes that they take in a table, as HPACK counts."""
+    return sum([len(name) + len(value) + _ENTRY_OVERHEAD for name, value in fields])
+
+
+def _remember(memory: dict[bytes, V], key: bytes, value: V) -> None:
+    if len(key) <= _LONGEST_REMEMBERED:
+        if len(memory) >= _REMEMBERED:
+            memory.clear()
+        memory[key] = value
 
 
 def read_integer(block: bytes, position: int, mask: int) -> tuple[int, int]:

@@ -175,7 +175,7 @@ class Sender:
             self.pump()
 
     def change_window(self, streams: Iterable[Stream], initial: int) -> None:
-        """The peer changed what every stream begins with."""
+        """The peer changed what every stream begins with; `pump` when it has been told that this is known."""
         change = initial - self.peer_window
         self.peer_window = initial
         for stream in streams:
@@ -183,4 +183,3 @@ class Sender:
             if stream.send_window > frames.MAX_WINDOW:
                 raise frames.Http2Error(frames.FLOW_CONTROL_ERROR, "a stream's window is too large")
             self._enlist(stream)
-        self.pump()

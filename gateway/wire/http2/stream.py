@@ -1,8 +1,8 @@
 """One stream: its two windows, and the gRPC messages that come in on it.
 
 A message is a flag, a length and that many bytes, cut into DATA frames at the sender's liking. One that lies in one
-piece, as small ones do, is copied out at once. Of a longer one the buffer grows with what has come, so that a length
-alone costs nothing.
+piece, as small ones do, is copied out at once. A longer one gets its memory at once, which costs address space until
+bytes are written to it; what counts as held grows with what has come, so that a length alone costs little.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import deque
 
 from gateway.core.call import Body
 from gateway.core.errors import RequestTooLarge
+from gateway.memory import uninitialised
 from gateway.wire.http2.frames import DEFAULT_WINDOW
 
 PREFIX = struct.Struct("!BL")
@@ -20,7 +21,7 @@ PREFIX = struct.Struct("!BL")
 WINDOW = 2**20
 """Bytes that a peer may send on a stream before they are read, beside the message that is being read."""
 
-_FIRST_BUFFER = 2**18
+_FIRST_COUNT = 2**18  # bytes of a long message that count as held when it begins
 _GROWTH = 8
 
 
@@ -55,6 +56,7 @@ class Stream:
 
     __slots__ = (
         "buffer",
+        "counted",
         "filled",
         "held",
         "id",
@@ -76,6 +78,7 @@ class Stream:
         self.held = 0  # bytes of messages that came and nobody took yet
         self.missing = 0  # bytes of the message that is being received
         self.filled = 0
+        self.counted = 0  # bytes of it that are reserved
         self.buffer: bytearray | None = None
         self.prefix = b""
         self.outgoing: deque[Outgoing] | None = None
@@ -127,11 +130,11 @@ class Stream:
 
     def direct(self) -> memoryview | None:
         """Where the next bytes of a long message can be received in place, if they can."""
-        if self.buffer is None or self.missing < _FIRST_BUFFER:
+        if self.buffer is None or self.missing < _FIRST_COUNT:
             return None
-        if len(self.buffer) == self.filled:
-            self._grow()
-        return memoryview(self.buffer)[self.filled :]
+        if self.counted == self.filled:
+            self._count_more()
+        return memoryview(self.buffer)[self.filled : self.counted]
 
     def received(self, size: int) -> None:
         """`size` bytes were written to what `direct` gave."""
@@ -151,9 +154,9 @@ class Stream:
             compressed, length = PREFIX.unpack(self.prefix)
             self._admit(length)
             if length:
-                size = min(length, max(_FIRST_BUFFER, len(piece)))
+                size = min(length, max(_FIRST_COUNT, len(piece)))
                 self.reserve(size)
-                self.buffer, self.filled, self.missing = bytearray(size), 0, length
+                self.buffer, self.counted, self.filled, self.missing = uninitialised(length), size, 0, length
             else:
                 self.prefix = b""
                 self.on_message(b"", compressed)
@@ -163,17 +166,16 @@ class Stream:
         """Add to the message that has begun."""
         assert self.buffer is not None  # noqa: S101 - for the type checker
         size = min(len(piece), self.missing)
-        while len(self.buffer) < self.filled + size:
-            self._grow()
-        self.buffer[self.filled : self.filled + size] = piece[:size]
+        while self.counted < self.filled + size:
+            self._count_more()
+        memoryview(self.buffer)[self.filled : self.filled + size] = piece[:size]  # a bytearray would copy it twice
         self.received(size)
         return piece[size:]
 
-    def _grow(self) -> None:
-        assert self.buffer is not None  # noqa: S101 - for the type checker
-        size = min(self.filled + self.missing, _GROWTH * len(self.buffer))
-        self.reserve(size - len(self.buffer))
-        self.buffer.extend(bytes(size - len(self.buffer)))
+    def _count_more(self) -> None:
+        size = min(self.filled + self.missing, _GROWTH * self.counted)
+        self.reserve(size - self.counted)
+        self.counted = size
 
     def _admit(self, length: int) -> None:
         if length > self.max_message:

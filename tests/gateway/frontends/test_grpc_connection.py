@@ -9,6 +9,7 @@ from gateway.wire.http2 import frames
 from gateway.wire.http2.hpack import literal
 from tests.gateway.frontends.http_rig import BOTH_LOOPS
 from tests.gateway.grpc_peers import STREAMING, UNARY, Frame, echo_server, message, raw_client, request_block
+from tests.gateway.wire.http2.ledger import Ledger, squeeze
 
 LOOPS = BOTH_LOOPS
 
@@ -166,6 +167,18 @@ async def test_a_reply_waits_for_the_clients_window() -> None:
         peer.say(frames.WINDOW_UPDATE, 0, 1, b"\0\0\0\x64")
         assert await peer.hear() == (frames.DATA, 0, 1, message(b"hi")[6:])
         assert (await peer.hear())[:2] == (frames.HEADERS, ALL_END)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_replies_stay_within_windows_that_change_all_the_time(seed: int) -> None:
+    async with echo_server() as served, raw_client(served.port) as peer:
+        await peer.until(frames.SETTINGS, flags=frames.ACK)
+        ledger, streams = Ledger(), range(1, 17, 2)
+        peer.say(*ledger.settings({frames.INITIAL_WINDOW_SIZE: 0}))
+        for stream_id in streams:
+            peer.request(stream_id, bytes((stream_id,)) * 9_000)
+        await squeeze(peer, ledger, len(streams), seed)
+        assert ledger.data == {stream_id: message(bytes((stream_id,)) * 9_000) for stream_id in streams}
 
 
 async def test_a_leaving_server_says_goodbye_twice_and_serves_what_crossed_it() -> None:

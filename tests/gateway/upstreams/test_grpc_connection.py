@@ -14,6 +14,7 @@ from gateway.wire.http2 import frames, grpc_fields
 from gateway.wire.http2.sender import header_frames
 from tests.gateway.conftest import MakeCall
 from tests.gateway.grpc_peers import RawPeer, message, raw_server
+from tests.gateway.wire.http2.ledger import Ledger, squeeze
 
 ALL_END = frames.END_HEADERS | frames.END_STREAM
 
@@ -120,6 +121,27 @@ async def test_a_connection_that_breaks_under_a_call_is_broken(call: Call) -> No
     [error] = await ask(greet_and_leave, call)
     assert isinstance(error, UpstreamBroken)
     assert "may have been executed" in error.message
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_requests_stay_within_windows_that_change_all_the_time(make_call: MakeCall, seed: int) -> None:
+    ledger = Ledger()
+    bodies = [bytes((number,)) * 9_000 for number in range(8)]
+
+    async def talk(peer: RawPeer) -> None:
+        peer.say(*ledger.settings({frames.INITIAL_WINDOW_SIZE: 0}))
+        await squeeze(peer, ledger, len(bodies), seed)
+        for stream_id in sorted(ledger.ended):
+            peer.answer(stream_id)
+        await peer.reader.read()
+
+    async with raw_server(talk) as address:
+        upstream = GrpcUpstream(address, LimitsSection())
+        calls = [make_call(protocol=Protocol.GRPC, body=body) for body in bodies]
+        replies = await asyncio.gather(*[upstream.infer(call) for call in calls])
+        await upstream.aclose()
+    assert [reply.body for reply in replies] == [b"answer"] * len(bodies)
+    assert sorted(ledger.data.values()) == [message(body) for body in bodies]
 
 
 async def test_calls_that_a_leaving_triton_has_taken_are_finished(call: Call) -> None:

@@ -1,4 +1,5 @@
 import itertools
+import random
 
 import pytest
 from hypothesis import given, settings
@@ -78,6 +79,53 @@ def test_a_long_message_gets_the_room_it_needs_at_once() -> None:
     for start in range(16_000, len(data), 16_000):
         connection.hear(frames.DATA, 0, 1, data[start : start + 16_000])
     assert stream.events == [content]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from([1, 3]), st.integers(1, 16_384)), min_size=40, max_size=120),
+    st.lists(st.integers(0, 2**20), max_size=20),
+)
+def test_long_messages_are_whole_however_they_are_framed_and_cut(
+    parts: list[tuple[int, int]], places: list[int]
+) -> None:
+    connection = RecordedConnection()
+    streams = {number: connection.open(number) for number in (1, 3)}
+    contents = {number: random.Random(number).randbytes(300_000) for number in streams}  # noqa: S311 - not for secrets
+    rest = {number: message(content) * 2 for number, content in contents.items()}
+    talk = b""
+    for number, size in [*parts, *[(number, 16_384) for number in (1, 3) for _ in range(40)]]:
+        part, rest[number] = rest[number][:size], rest[number][size:]
+        if part:
+            talk += frames.frame(frames.DATA, 0 if rest[number] else frames.END_STREAM, number, part)
+    edges = sorted({0, len(talk), *[place % len(talk) for place in places]})
+    for start, end in itertools.pairwise(edges):
+        connection.receive(memoryview(talk)[start:end])
+    for number, stream in streams.items():
+        assert stream.events == [contents[number], contents[number], "end"]
+        assert stream.reserved == 600_000
+    granted = [int.from_bytes(payload, "big") for _, _, number, payload in connection.said() if number == 1]
+    assert streams[1].receive_window == WINDOW - 600_010 + sum(granted)
+
+
+@pytest.mark.parametrize("size", [6_000, 16_384])
+def test_a_long_message_may_not_exceed_its_window(size: int) -> None:
+    connection = RecordedConnection()
+    stream = connection.open(1)
+    stream.held = WINDOW  # of messages that nobody takes, so that there is no credit
+    data = (message(bytes(2 * WINDOW)))[: WINDOW + size]
+    for start in range(0, len(data), size):
+        connection.hear(frames.DATA, 0, 1, data[start : start + size])
+    assert stream.events == [("reset", frames.FLOW_CONTROL_ERROR)]
+
+
+def test_data_in_the_middle_of_headers_is_an_error_in_a_long_message_too() -> None:
+    connection = RecordedConnection()
+    connection.open(1)
+    connection.hear(frames.DATA, 0, 1, message(bytes(100_000))[:10_000])
+    connection.hear(frames.HEADERS, 0, 3, b"a")
+    with pytest.raises(Http2Error):
+        connection.hear(frames.DATA, 0, 1, bytes(10_000))
 
 
 def test_small_messages_need_no_window_updates_until_half_is_used() -> None:

@@ -22,6 +22,17 @@ def test_settings_are_heard_and_acknowledged() -> None:
     assert connection.events == ["settled"]
 
 
+def test_settings_are_acknowledged_before_what_they_allow() -> None:
+    connection = RecordedConnection()
+    stream = connection.open(1, 0)
+    connection.send(stream, b"", b"x" * 20_000)
+    values = {frames.INITIAL_WINDOW_SIZE: frames.DEFAULT_WINDOW + 30_000, frames.MAX_FRAME_SIZE: 2**16}
+    connection.hear(frames.SETTINGS, payload=frames.settings(values)[9:])
+    acknowledgement, data = connection.said()
+    assert acknowledgement == (frames.SETTINGS, frames.ACK, 0, b"")
+    assert (data[0], len(data[3])) == (frames.DATA, 20_005)
+
+
 def test_pings_come_back() -> None:
     connection = RecordedConnection()
     connection.hear(frames.PING, payload=b"12345678")

@@ -1,5 +1,7 @@
 import contextlib
+from random import Random
 
+import hpack
 import pytest
 from hpack import Encoder
 from hypothesis import given, settings
@@ -54,6 +56,53 @@ def test_what_repeats_is_interpreted_once() -> None:
     assert ours.decode(literal(b"a", b"c", 0x40)) == 4  # the same byte means another field now
     assert ours.decode(b"\xbe") == 5
     assert seen[-1] == [(b"a", b"c")]
+
+
+def test_a_peer_that_tells_its_table_the_same_each_time_is_interpreted_once() -> None:
+    seen: list[Fields] = []
+
+    def interpret(fields: Fields) -> int:
+        seen.append(fields)
+        return len(seen)
+
+    ours: Decoder[int] = Decoder(1000, interpret)
+    block = b"\x88" + literal(b"server", b"nginx", 0x40) + literal(b"date", b"today", 0x40)
+    assert [ours.decode(block) for _ in range(100)] == [1] * 100
+    assert ours.decode(b"\xbe\xbf\xc0") == 2  # each of them is in the table, as often as it was said
+    assert seen[-1] == [(b"date", b"today"), (b"server", b"nginx"), (b"date", b"today")]
+
+
+_PARTS = st.sampled_from(
+    [
+        b"\x83",
+        b"\x88",
+        b"\xbe",
+        b"\xbf",
+        b"\xc0",
+        literal(b"a", b"b"),
+        literal(b"a", b"b", 0x40),
+        literal(b"c", b"d" * 1500, 0x40),
+        literal(b"c", b"e" * 5000, 0x40),
+        b"\x7e\x01f",  # the name of the newest entry, and a new value, into the table
+        b"\x0f\x2f\x01g",  # the same, and not into the table
+    ]
+)
+_SIZES = st.sampled_from([b"", b"", b"", b"\x20", b"\x3f\xe1\x1f", b"\x20\x3f\xe1\x1f", b"\x3f\x45"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(_SIZES, st.lists(_PARTS, max_size=4)), min_size=1, max_size=5), st.randoms())
+def test_what_is_remembered_is_what_would_be_read(kinds: list[tuple[bytes, list[bytes]]], chance: Random) -> None:
+    ours, reference = decoder(), hpack.Decoder(2**20)
+    chosen = [chance.choice(kinds) for _ in range(20)]
+    for block in [literal(b"g", b"h", 0x40) * 3, *[size + b"".join(parts) for size, parts in chosen]]:
+        try:
+            expected = [(bytes(name), bytes(value)) for name, value in reference.decode(block, raw=True)]
+        except hpack.HPACKError:
+            with pytest.raises(Http2Error):
+                ours.decode(block)
+            return
+        assert ours.decode(block) == expected
 
 
 def test_entries_that_were_evicted_are_gone() -> None:

@@ -1,9 +1,14 @@
+from collections.abc import Callable
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.wire.http2 import frames
 from gateway.wire.http2.frames import Http2Error, StreamError
 from gateway.wire.http2.sender import header_frames
 from tests.gateway.grpc_peers import message
+from tests.gateway.wire.http2.ledger import Ledger
 from tests.gateway.wire.http2.recorder import RecordedConnection
 
 BEFORE = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, b"head")
@@ -94,6 +99,7 @@ def test_smaller_windows_hold_for_streams_that_are_open() -> None:
     connection.grant(stream, 9)
     assert connection.said() == []
     connection.change_window([stream], 105)
+    connection.pump()
     assert len(data(connection.said(), 1)) == 95 + 9 - 9
 
 
@@ -125,3 +131,62 @@ def test_long_headers_are_continued() -> None:
     connection = RecordedConnection(max_header_bytes=50_000)
     connection.receive(memoryview(out))
     assert connection.events == [(1, b"x" * 40_000, True)]
+
+
+_SETTINGS = st.fixed_dictionaries(
+    {},
+    optional={
+        frames.INITIAL_WINDOW_SIZE: st.sampled_from([0, 1, 5, 80, 70_000]),
+        frames.MAX_FRAME_SIZE: st.sampled_from([16_384, 20_000, 2**24 - 1]),
+    },
+)
+_STREAM = st.sampled_from([1, 3, 5, 7])
+
+
+class Talk:
+    """A connection with four streams, and a peer who keeps books."""
+
+    def __init__(self) -> None:
+        self.connection, self.ledger = RecordedConnection(), Ledger()
+        self.sent = dict.fromkeys((1, 3, 5, 7), b"")
+        for number in self.sent:
+            self.connection.open(number)
+
+    def settings(self, values: dict[int, int]) -> None:
+        self.connection.hear(*self.ledger.settings(values))
+
+    def grant(self, stream_id: int, increment: int) -> None:
+        self.connection.hear(*self.ledger.grant(stream_id, increment))
+
+    def send(self, stream_id: int, size: int) -> None:
+        content = bytes((len(self.sent[stream_id]) % 251,)) * size
+        self.sent[stream_id] += message(content)
+        self.connection.send(self.connection.streams[stream_id], b"", content)
+
+    def check(self) -> None:
+        for frame in self.connection.said():
+            self.ledger.heard(frame)
+
+
+_Step = Callable[[Talk], None]
+_SIZES = st.sampled_from([0, 1, 90, 40_000, 100_000])
+_GROWTH = st.sampled_from([1, 4, 6, 500, 90_000])
+_SENDING: st.SearchStrategy[_Step] = st.builds(lambda *what: lambda talk: talk.send(*what), _STREAM, _SIZES)
+_GRANTING: st.SearchStrategy[_Step] = st.builds(
+    lambda *what: lambda talk: talk.grant(*what), st.one_of(st.just(0), _STREAM), _GROWTH
+)
+_SETTLING: st.SearchStrategy[_Step] = st.builds(lambda values: lambda talk: talk.settings(values), _SETTINGS)
+
+
+@given(st.lists(_SENDING, max_size=8), st.lists(st.one_of(_SETTLING, _SENDING, _GRANTING), max_size=30))
+def test_no_window_is_ever_exceeded_and_all_arrives(first: list[_Step], steps: list[_Step]) -> None:
+    talk = Talk()
+    for step in (*first, *steps):
+        step(talk)
+        talk.check()
+    talk.settings({frames.INITIAL_WINDOW_SIZE: 50_000})
+    for number in (0, *talk.sent):
+        talk.grant(number, 2**26)
+    talk.check()
+    assert {number: talk.ledger.data[number] for number in talk.sent} == talk.sent
+    assert not talk.connection.congested

@@ -78,7 +78,7 @@ class GrpcFrontend:
         except Exception as error:
             _log.exception("request %s failed inside the gateway", request_id)
             reply = status.grpc_reply(error)
-        return _identified(reply, request_id)
+        return request_ids.identified(reply, request_id)
 
     async def _answer(
         self, path: str, message: Body, metadata: Metadata, request_id: str, timeout: float | None
@@ -137,7 +137,7 @@ class GrpcFrontend:
         except Exception as error:
             _log.exception("stream %s failed inside the gateway", request_id)
             reply = status.grpc_reply(error)
-        return _identified(reply, request_id)
+        return request_ids.identified(reply, request_id)
 
     async def _infer(self, client: ClientStream, metadata: Metadata, request_id: str, deadline: Deadline) -> Reply:
         """ModelStreamInfer."""
@@ -158,7 +158,3 @@ class GrpcFrontend:
             return await grpc_lanes.Lanes(self._current, client, call, self._intake).run()
         finally:
             self._intake.leave()
-
-
-def _identified(reply: Reply, request_id: str) -> Reply:
-    return Reply(reply.status, (*reply.metadata, (request_ids.NAME, request_id.encode())), reply.body, reply.message)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from gateway.core.call import Metadata, Reply
 from gateway.core.errors import DeadlineExceeded, GatewayError
+from gateway.frontends import request_id as request_ids
 from gateway.frontends.grpc_stream import GrpcCall, StreamingCall, UnaryCall
 from gateway.wire import status
 from gateway.wire.http2 import frames, grpc_fields
@@ -179,7 +180,8 @@ class GrpcConnection(Connection[GrpcCall], asyncio.BufferedProtocol):
             stream.task.cancel()
         if not stream.started:
             stream.leave()
-        self.finish(stream, status.grpc_reply(error))
+        reply = request_ids.identified(status.grpc_reply(error), request_ids.request_id(stream.head.metadata))
+        self.finish(stream, reply)
 
     def forget_call(self, stream: GrpcCall) -> None:
         """A call is answered."""
@@ -278,4 +280,5 @@ def _refusal(head: RequestHead, known: bool) -> bytes | None:
         code, message = status.INTERNAL, head.fault
     else:
         return None
-    return grpc_fields.RESPONSE_HEADERS + grpc_fields.trailers(code, message, ())
+    metadata = ((request_ids.NAME, request_ids.request_id(head.metadata).encode()),)
+    return grpc_fields.RESPONSE_HEADERS + grpc_fields.trailers(code, message, metadata)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 
-from gateway.core.call import Metadata
+from gateway.core.call import Metadata, Reply
 
 NAME = b"x-request-id"
 _FIT = re.compile(rb"[A-Za-z0-9._:-]{1,128}")  # for logs, headers and gRPC metadata
@@ -14,6 +14,11 @@ _FIT = re.compile(rb"[A-Za-z0-9._:-]{1,128}")  # for logs, headers and gRPC meta
 def request_id(metadata: Metadata) -> str:
     """The id that came with the request, or a new one."""
     return given(metadata) or new()
+
+
+def identified(reply: Reply, request_id: str) -> Reply:
+    """`reply` with the request's id in its metadata."""
+    return Reply(reply.status, (*reply.metadata, (NAME, request_id.encode())), reply.body, reply.message)
 
 
 def given(metadata: Metadata) -> str:

@@ -179,4 +179,7 @@ class Stream:
 
     def _admit(self, length: int) -> None:
         if length > self.max_message:
-            raise RequestTooLarge(f"the message has {length} bytes and may have {self.max_message}; send a smaller one")
+            raise RequestTooLarge(
+                f"the message of {length} bytes exceeds the maximum of {self.max_message} bytes; "
+                "send less at a time, or have grpc.max_message_bytes raised"
+            )

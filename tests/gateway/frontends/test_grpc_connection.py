@@ -57,6 +57,7 @@ async def test_calls_that_are_refused_get_a_status(talk: list[Frame], status: by
             peer.say(*frame)
         headers, _ = await peer.reply()
         assert (headers[b":status"], headers[b"grpc-status"]) == (b"200", status)
+        assert len(headers[b"x-request-id"]) == 16
         peer.request(3)
         headers, data = await peer.reply()
         assert (headers[b"grpc-status"], data) == (b"0", message(b"hello"))

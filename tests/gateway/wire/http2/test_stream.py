@@ -52,7 +52,7 @@ def test_a_length_alone_costs_little() -> None:
 def test_a_length_above_the_limit_is_refused_before_its_bytes_come() -> None:
     for data in (b"\0\0\0\0\x0b", message(b"x" * 11)):
         stream = RecordedStream(1, max_message=10)
-        with pytest.raises(RequestTooLarge, match="11 bytes and may have 10"):
+        with pytest.raises(RequestTooLarge, match="11 bytes exceeds the maximum of 10"):
             stream.feed(memoryview(data))
         assert stream.reserved == 0
 

@@ -43,7 +43,10 @@ async def data() -> None:
     """A data process: inference in, inference out."""
     # Each process imports what it needs, which is most of its memory.
     from gateway.app import DataPlane  # noqa: PLC0415
+    from gateway.memory import keep_freed  # noqa: PLC0415
     from gateway.sockets import Listening  # noqa: PLC0415
+
+    keep_freed()
 
     async def start(parent: Parent, stack: AsyncExitStack) -> Role:
         config = parent.config

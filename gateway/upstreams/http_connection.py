@@ -1,7 +1,7 @@
 """One connection to Triton's HTTP port, one exchange at a time.
 
-An answer whose length is announced is received into memory of its own, straight from the kernel, unless all of it came
-with its head. A stream is not collected: its pieces wait, unread beyond a bound, until they are taken.
+An answer whose length is announced is received into memory of its own, straight from the kernel, when it is its turn,
+unless all of it came with its head. A stream is not collected: its pieces wait, unread beyond a bound, until taken.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from gateway.core.call import Body, Reply
 from gateway.core.errors import DeadlineExceeded, GatewayError, InvalidRequest, UpstreamBroken
 from gateway.memory import uninitialised
 from gateway.upstreams.http_head import ReplyHead, not_http
+from gateway.upstreams.http_turns import Turns
 from gateway.wire.chunked import ChunkedBody
 
 _MAX_HEAD = 64 * 2**10
@@ -44,6 +45,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         on_lost: told once when the connection is gone, so that nobody picks it again.
         scratch: where reads land for as long as it takes to look at them; shared by all connections of a process.
         parse: reads a head.
+        turns: of large answers; shared, too.
 
     Attributes:
         due: when the exchange under way has taken too long, on the monotonic clock; whoever watches calls `ring`.
@@ -66,17 +68,23 @@ class HttpConnection(asyncio.BufferedProtocol):
         "_room",
         "_scratch",
         "_transport",
+        "_turns",
         "due",
         "reusable",
         "streaming",
     )
 
     def __init__(
-        self, on_lost: Callable[[HttpConnection], None], scratch: memoryview, parse: Callable[[bytes], ReplyHead]
+        self,
+        on_lost: Callable[[HttpConnection], None],
+        scratch: memoryview,
+        parse: Callable[[bytes], ReplyHead],
+        turns: Turns,
     ) -> None:
         self._on_lost = on_lost
         self._scratch = scratch
         self._parse = parse
+        self._turns = turns
         self._transport: asyncio.Transport
         self._busy = False
         self._collects = True
@@ -172,6 +180,8 @@ class HttpConnection(asyncio.BufferedProtocol):
                 body, self._body, self._room = self._body, None, None
                 assert body is not None  # noqa: S101 - there was room in it
                 self._complete(body)
+                # Once whoever waits for the answer has passed it on, which is what the loop does next.
+                asyncio.get_running_loop().call_soon(self._turns.give, self)
             return
         data = bytes(self._scratch[:nbytes])
         try:
@@ -192,6 +202,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         """Fail the exchange that is under way, if one is."""
         self.reusable = False
         self._room = self._body = None
+        self._turns.give(self)
         if self._busy and error is None and type(self._coded) is UntilClosed:
             self._coded.done = True
             self._ended(self._coded)
@@ -230,10 +241,20 @@ class HttpConnection(asyncio.BufferedProtocol):
         if len(rest) >= length:
             self._complete(rest if len(rest) == length else rest[:length])
             return rest[length:]
-        self._body = uninitialised(length)
-        self._room = memoryview(self._body)[len(rest) :]
-        self._body[: len(rest)] = rest
+        self._partial = rest
+        if self._turns.take(self, length):
+            self.begin(length)
+        else:
+            self._transport.pause_reading()
         return b""
+
+    def begin(self, size: int) -> None:
+        """It is this answer's turn: receive its body into memory of its own."""
+        begun, self._partial = self._partial, b""
+        self._body = uninitialised(size)
+        self._room = memoryview(self._body)[len(begun) :]
+        self._body[: len(begun)] = begun
+        self._transport.resume_reading()
 
     def _take_body(self, coded: ChunkedBody | UntilClosed, data: bytes) -> bytes:
         """Take what belongs to the body; gives the rest."""
@@ -270,8 +291,9 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.reusable = head is not None and head.keep_alive and not self._transport.get_write_buffer_size()
 
     def _hand_over(self, reply: Reply) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(reply)
+        answer, self._answer = self._answer, None  # or an idle connection would keep its last answer in memory
+        if answer is not None and not answer.done():
+            answer.set_result(reply)
 
     def _fail(self, error: GatewayError) -> None:
         self._busy = False

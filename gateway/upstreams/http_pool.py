@@ -18,11 +18,13 @@ from gateway.core.deadline import Deadline
 from gateway.core.errors import DeadlineExceeded, Overloaded, UpstreamUnavailable
 from gateway.upstreams import http_head
 from gateway.upstreams.http_connection import HttpConnection
+from gateway.upstreams.http_turns import Turns
 
 _SCRATCH = 64 * 2**10  # bytes of one read
 _GRAIN = 0.005  # seconds that a deadline may be late
 _REMEMBERED = 256  # heads of answers; Triton repeats itself
 _MEMORABLE = 1024  # bytes of a head
+_RECEIVING = 4 * 2**20  # bytes of large answers that are received at a time
 
 
 class HttpPool:
@@ -44,6 +46,7 @@ class HttpPool:
         self._waiting: deque[asyncio.Future[HttpConnection | None]] = deque()
         self._scratch = memoryview(bytearray(_SCRATCH))
         self._alarm = Alarm(_GRAIN)
+        self._turns = Turns(_RECEIVING)
         self._closed = False
         remembered = lru_cache(_REMEMBERED)(http_head.parse)
         self._parse = lambda raw: remembered(raw) if len(raw) <= _MEMORABLE else http_head.parse(raw)
@@ -145,7 +148,7 @@ class HttpPool:
         return connection
 
     def _new(self) -> HttpConnection:
-        return HttpConnection(self._lost, self._scratch, self._parse)
+        return HttpConnection(self._lost, self._scratch, self._parse, self._turns)
 
     def _lost(self, connection: HttpConnection) -> None:
         if connection not in self._open:

@@ -8,6 +8,7 @@ Rules:
 - A small request is read as a whole. Of a large one, the long values are first cut out: msgspec finds where each
   begins and ends without making objects of what is inside. A cut is made only behind a key that is found in the text
   itself, so what is left is the same request with shorter values; what could not be cut is read, up to a limit.
+- Long flat arrays go first, unread (`json_flat.py`): whether the numbers in them are any is for Triton to say.
 - Triton's own parser is recursive, so the depth of all of it is checked: a cut leaves brackets that nest as deep.
 """
 
@@ -23,6 +24,7 @@ import msgspec
 
 from gateway.core.call import Body
 from gateway.core.errors import InvalidRequest, MalformedMessage
+from gateway.wire import json_flat
 from gateway.wire.parameters import MEANINGFUL
 
 MAX_DEPTH = 100
@@ -116,6 +118,15 @@ def read(head: Body, cuts: Callable[[Body], Iterable[Cut]]) -> object:
         MalformedMessage: it is no JSON.
         InvalidRequest: it nests too deep, or there is too much beside the tensors.
     """
+    if len(head) > json_flat.LONG and (short := json_flat.without_flat_arrays(head)) is not head:
+        try:
+            return _read(short, cuts)
+        except MalformedMessage:
+            pass  # at a place that it does not have in the whole
+    return _read(head, cuts)
+
+
+def _read(head: Body, cuts: Callable[[Body], Iterable[Cut]]) -> object:
     if len(head) > SMALL:
         head = _shortened(head, cuts)
     try:

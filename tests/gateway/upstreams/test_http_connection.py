@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import time
 from collections.abc import Iterable
 
@@ -10,6 +11,7 @@ from gateway.core.call import Reply
 from gateway.core.errors import DeadlineExceeded, UpstreamBroken
 from gateway.upstreams import http_head
 from gateway.upstreams.http_connection import HttpConnection
+from gateway.upstreams.http_turns import Turns
 
 
 class FakeTransport(asyncio.Transport):
@@ -59,8 +61,8 @@ def connection(lost: list[HttpConnection], transport: FakeTransport) -> HttpConn
     return made(lost, transport)
 
 
-def made(lost: list[HttpConnection], transport: FakeTransport) -> HttpConnection:
-    connection = HttpConnection(lost.append, memoryview(bytearray(64)), http_head.parse)
+def made(lost: list[HttpConnection], transport: FakeTransport, turns: Turns | None = None) -> HttpConnection:
+    connection = HttpConnection(lost.append, memoryview(bytearray(64)), http_head.parse, turns or Turns(2**20))
     connection.connection_made(transport)
     return connection
 
@@ -179,3 +181,66 @@ async def test_a_stream_that_breaks_gives_what_it_has_first(connection: HttpConn
     assert await connection.more() == b"ab"
     with pytest.raises(UpstreamBroken):
         await connection.more()
+
+
+LARGE = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"
+
+
+async def test_large_answers_are_received_in_turn(lost: list[HttpConnection]) -> None:
+    turns, transports = Turns(500), [FakeTransport(), FakeTransport()]
+    first, second = [made(lost, transport, turns) for transport in transports]
+    answers = [connection.ask(b"GET / HTTP/1.1\r\n\r\n", b"") for connection in (first, second)]
+    receive(first, LARGE + b"a" * 10)
+    receive(second, LARGE + b"b" * 10)
+    assert transports[1].changes == ["pause"]
+    receive(first, b"a" * 990)
+    assert (await answers[0]).body == b"a" * 1000
+    await asyncio.sleep(0)
+    assert transports[1].changes == ["pause", "resume"]
+    receive(second, b"b" * 990)
+    assert (await answers[1]).body == b"b" * 1000
+
+
+async def test_the_next_turn_comes_after_the_answer_was_passed_on(lost: list[HttpConnection]) -> None:
+    turns, waiting = Turns(500), FakeTransport()
+    first, second = made(lost, FakeTransport(), turns), made(lost, waiting, turns)
+    seen: list[list[str]] = []
+
+    async def passing_on() -> None:
+        await first.ask(b"GET / HTTP/1.1\r\n\r\n", b"")
+        seen.append(list(waiting.changes))
+
+    task = asyncio.create_task(passing_on())
+    await asyncio.sleep(0)
+    second.ask(b"GET / HTTP/1.1\r\n\r\n", b"")
+    receive(first, LARGE)
+    receive(second, LARGE)
+    receive(first, b"a" * 1000)
+    await task
+    assert seen == [["pause"]]
+
+
+async def test_a_turn_ends_with_its_connection(lost: list[HttpConnection]) -> None:
+    turns, transports = Turns(500), [FakeTransport() for _ in range(3)]
+    connections = [made(lost, transport, turns) for transport in transports]
+    answers = [connection.ask(b"GET / HTTP/1.1\r\n\r\n", b"") for connection in connections]
+    for connection in connections:
+        receive(connection, LARGE)
+    connections[1].connection_lost(None)  # before its turn
+    connections[0].connection_lost(None)
+    assert transports[2].changes == ["pause", "resume"]
+    receive(connections[2], b"c" * 1000)
+    assert (await answers[2]).body == b"c" * 1000
+    for answer in answers[:2]:
+        with pytest.raises(UpstreamBroken):
+            await answer
+
+
+async def test_a_connection_does_not_keep_its_last_answer(connection: HttpConnection) -> None:
+    reply = connection.ask(b"GET / HTTP/1.1\r\n\r\n", b"")
+    receive(connection, LARGE + b"a" * 1000)
+    body = (await reply).body
+    del reply
+    await asyncio.sleep(0)
+    gc.collect()
+    assert not [each for each in gc.get_referrers(body) if isinstance(each, Reply)]

@@ -1,17 +1,21 @@
 """What travels through the gateway: one `Call` in, one `Reply` out.
 
 Both are frozen, hold the body as the bytes that came off the socket, and are passed by reference: nothing on the way
-decodes or copies a tensor. A policy that changes something makes a new one with `dataclasses.replace`.
+decodes or copies a tensor. A policy that changes something makes a new one with `msgspec.structs.replace`.
+
+They are msgspec's structs because those are made in a tenth of the time that a frozen dataclass takes, and nothing is
+made more often. The garbage collector need not look at them: nothing that they hold refers back to them.
 
 Streams are calls too. Their messages go through a `ClientStream`, and their `Reply` says how they ended.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 from typing import Protocol as Interface
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from gateway.core.deadline import Deadline
@@ -57,8 +61,7 @@ INFERENCE = frozenset({Operation.INFER, Operation.GENERATE, Operation.GENERATE_S
 """The operations that run a model."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(Struct, frozen=True, gc=False):
     """The place of a request in a sequence: all requests of one sequence must reach the same Triton.
 
     Attributes:
@@ -72,8 +75,7 @@ class Sequence:
     end: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True, gc=False):
     """One request on its way to Triton.
 
     Attributes:
@@ -109,8 +111,7 @@ class Call:
     target: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True, gc=False):
     """The answer to a `Call`, in the protocol of the call; of a stream, how it ended.
 
     Attributes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Deadline:
+class Deadline(Struct, frozen=True, order=True, gc=False):
     """A point on the monotonic clock after which nobody waits for the answer any more."""
 
     at: float

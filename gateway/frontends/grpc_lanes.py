@@ -17,7 +17,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gateway.core.call import Body, Call, ClientStream, Metadata, Reply
 from gateway.core.errors import ClientGone, GatewayError, InvalidRequest, Overloaded, UpstreamBroken

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gateway.core.call import Body, Call, ClientStream, Metadata, Operation, Protocol, Reply
 from gateway.core.deadline import Deadline

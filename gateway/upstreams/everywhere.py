@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from enum import Enum
+
+from msgspec.structs import replace
 
 from gateway.core.call import Call, Metadata, Operation, Protocol, Reply
 from gateway.core.errors import GatewayError, UpstreamError, UpstreamUnavailable

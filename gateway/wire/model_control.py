@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import dataclasses
 import json
 from typing import Any
+
+from msgspec.structs import replace
 
 from gateway.core.call import Body, Call, Operation, Protocol, Reply
 from gateway.core.errors import InvalidRequest, MalformedMessage
@@ -50,7 +51,7 @@ def to_grpc(call: Call) -> Call:
     for name, value in _parameters(call.body).items():
         entry = length_delimited(_KEY, _text(name, name)) + length_delimited(_VALUE, _parameter(name, value))
         message += length_delimited(_PARAMETERS, entry)
-    return dataclasses.replace(
+    return replace(
         call, protocol=Protocol.GRPC, line=_METHOD[call.operation], metadata=(), body=message, head_len=len(message)
     )
 

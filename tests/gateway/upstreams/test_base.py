@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.config import BalanceSection, LimitsSection
 from gateway.core.call import Body, Call, Metadata, Operation, Protocol

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
+from gateway.upstreams.fake_door import Door
+
 _CHUNK = 64 * 2**10
 _LINGER_0 = struct.pack("ii", 1, 0)  # close() sends RST and drops what was not sent
 
@@ -99,10 +101,10 @@ class Chaos:
         self.fault = fault
         self.script: deque[Fault] = deque()
         self.accepted = 0
-        self.address = ""
+        self._door = Door()
+        self.address = self._door.address
         self._host, _, port = upstream.rpartition(":")
         self._port = int(port)
-        self._server: asyncio.Server | None = None
         self._links: set[_Link] = set()
         self._changed = asyncio.Condition()
 
@@ -112,16 +114,12 @@ class Chaos:
         return len(self._links)
 
     async def listen(self) -> None:
-        """Accept connections, on the port of the first time."""
-        port = int(self.address.rpartition(":")[2] or 0)
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", port, backlog=1024)
-        self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        """Accept connections, always on the same port."""
+        await self._door.open(self._connected)
 
     async def refuse(self) -> None:
         """Refuse new connections, and reset those that there are: the server is dead."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._door.shut()
         self.reset()
 
     def reset(self) -> None:
@@ -147,6 +145,7 @@ class Chaos:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.refuse()
+        self._door.close()
         await asyncio.gather(*[link.ended.wait() for link in self._links])
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

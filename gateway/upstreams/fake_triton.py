@@ -16,6 +16,7 @@ import grpc.aio
 from gateway.core.call import Body, Metadata, Operation, Reply
 from gateway.core.errors import DeadlineExceeded, GatewayError, UpstreamError
 from gateway.upstreams.fake import FakeUpstream, Spoiled
+from gateway.upstreams.fake_door import Door
 from gateway.upstreams.fake_wire import Relay, grpc_call, head_of, read_request, reset, spoil
 from gateway.wire import oip_grpc, status
 
@@ -38,10 +39,10 @@ class FakeTriton:
 
     def __init__(self, upstream: FakeUpstream | None = None, trickle: float | None = None) -> None:
         self.upstream = upstream or FakeUpstream()
-        self.http = self.grpc = "127.0.0.1:0"
+        self._http_door, self._grpc_door = Door(), Door()
+        self.http, self.grpc = self._http_door.address, self._grpc_door.address
         self.connections = 0
         self._trickle = trickle
-        self._http_server: asyncio.Server | None = None
         self._grpc_server: grpc.aio.Server | None = None
         self._relay: Relay | None = None
         self._serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
@@ -52,21 +53,22 @@ class FakeTriton:
 
     async def __aexit__(self, *exception: object) -> None:
         await self.refuse()
+        self._http_door.close()
+        self._grpc_door.close()
 
     async def listen(self) -> None:
-        """Accept connections, on the ports of the first time."""
-        self._http_server = await asyncio.start_server(self._accept, "127.0.0.1", _port(self.http))
-        self.http = f"127.0.0.1:{self._http_server.sockets[0].getsockname()[1]}"
+        """Accept connections, always on the same ports."""
+        await self._http_door.open(self._accept)
         self._grpc_server = grpc.aio.server(options=(("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)))
         self._grpc_server.add_generic_rpc_handlers((_Rpcs(self),))
         self._relay = Relay(self._grpc_server.add_insecure_port("127.0.0.1:0"))
         await self._grpc_server.start()
-        self.grpc = f"127.0.0.1:{await self._relay.listen(_port(self.grpc))}"
+        await self._grpc_door.open(self._relay.link)
 
     async def refuse(self) -> None:
         """Refuse connections, and reset those that there are, as a Triton that was killed."""
-        if self._http_server is not None:
-            self._http_server.close()
+        self._http_door.shut()
+        self._grpc_door.shut()
         for task, writer in self._serving.items():
             reset(writer)
             task.cancel()
@@ -204,7 +206,3 @@ class _Rpcs(grpc.GenericRpcHandler):
 
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
-
-
-def _port(address: str) -> int:
-    return int(address.rpartition(":")[2])

@@ -106,14 +106,7 @@ class Relay:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._server: asyncio.Server | None = None
         self._links: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-
-    async def listen(self, port: int) -> int:
-        """Accept connections on `port`, or on a free one if it is 0; gives which one."""
-        self._server = await asyncio.start_server(self._link, "127.0.0.1", port)
-        bound: int = self._server.sockets[0].getsockname()[1]
-        return bound
 
     def reset(self) -> None:
         """Reset every connection that there is."""
@@ -121,13 +114,12 @@ class Relay:
             reset(writer)  # that ends the link as well
 
     async def aclose(self) -> None:
-        """Refuse connections, and reset those that there are."""
-        if self._server is not None:
-            self._server.close()
+        """Reset the connections that there are, and wait for their end."""
         self.reset()
         await asyncio.gather(*self._links, return_exceptions=True)
 
-    async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on one connection until either side ends."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for the type checker: it is open here
         self._links[task] = writer

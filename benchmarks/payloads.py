@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gateway.wire.protobuf import encode_varint, length_delimited
+
 Array = np.ndarray[Any, Any]
 Kind = Literal["json", "binary", "grpc"]
 KINDS: tuple[Kind, ...] = ("json", "binary", "grpc")
@@ -69,9 +71,9 @@ def request(kind: Kind, model: str, inputs: Mapping[str, Array], outputs: Sequen
 def reply(kind: Kind, model: str, outputs: Mapping[str, Array]) -> Message:
     """A reply such as Triton's, for an upstream that answers everything with the same bytes."""
     if kind == "grpc":
-        tensors = b"".join(_field(5, _grpc_tensor(*o)) for o in outputs.items())
-        raw = b"".join(_field(6, a.tobytes()) for a in outputs.values())
-        return Message(kind, _field(1, model.encode()) + _field(2, b"1") + tensors + raw)
+        tensors = b"".join(length_delimited(5, _grpc_tensor(*o)) for o in outputs.items())
+        raw = b"".join(length_delimited(6, a.tobytes()) for a in outputs.values())
+        return Message(kind, length_delimited(1, model.encode()) + length_delimited(2, b"1") + tensors + raw)
     encode = _json_tensor if kind == "json" else _binary_tensor
     named = {"model_name": model, "model_version": "1", "outputs": [encode(*o) for o in outputs.items()]}
     if kind == "json":
@@ -124,26 +126,14 @@ def datatype(array: Array) -> str:
 
 
 def _grpc_request(model: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> bytes:
-    tensors = b"".join(_field(5, _grpc_tensor(*i)) for i in inputs.items())
-    wanted = b"".join(_field(6, _field(1, name.encode())) for name in outputs)
-    raw = b"".join(_field(7, array.tobytes()) for array in inputs.values())
-    return _field(1, model.encode()) + tensors + wanted + raw
+    tensors = b"".join(length_delimited(5, _grpc_tensor(*i)) for i in inputs.items())
+    wanted = b"".join(length_delimited(6, length_delimited(1, name.encode())) for name in outputs)
+    raw = b"".join(length_delimited(7, array.tobytes()) for array in inputs.values())
+    return length_delimited(1, model.encode()) + tensors + wanted + raw
 
 
 def _grpc_tensor(name: str, array: Array) -> bytes:
-    shape = b"".join(_varint(d) for d in array.shape)
-    return _field(1, name.encode()) + _field(2, datatype(array).encode()) + _field(3, shape)
-
-
-def _field(number: int, value: bytes) -> bytes:
-    """A length-delimited protobuf field."""
-    return _varint(number << 3 | 2) + _varint(len(value)) + value
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+    shape = b"".join(encode_varint(d) for d in array.shape)
+    return (
+        length_delimited(1, name.encode()) + length_delimited(2, datatype(array).encode()) + length_delimited(3, shape)
+    )

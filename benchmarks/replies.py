@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.payloads import Array, Kind
+from gateway.core.errors import MalformedMessage
+from gateway.wire.protobuf import BYTES, fields
 
 _TYPES: dict[str, Any] = {"FP32": np.float32, "INT32": np.int32, "UINT8": np.uint8}
 
@@ -25,7 +27,7 @@ def arrays(kind: Kind, body: bytes) -> dict[str, Array]:
     """
     try:
         return _grpc(body) if kind == "grpc" else _http(body)
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, MalformedMessage) as error:
         raise ReplyError(f"not a {kind} reply: {error!r}: {body[:120]!r}") from None
 
 
@@ -50,40 +52,17 @@ def _http(body: bytes) -> dict[str, Array]:
 def _grpc(body: bytes) -> dict[str, Array]:
     """A ModelInferResponse: outputs are field 5, raw contents field 6, FP32 contents field 6 of an output's field 5."""
     names, typed, raw = [], [], []
-    for number, value in fields(body):
+    for number, value in _contents(body):
         if number == 6:
             raw.append(np.frombuffer(value, np.float32))
         elif number == 5:
-            inner = list(fields(value))
+            inner = list(_contents(value))
             names.append(next(v for n, v in inner if n == 1).decode())
             contents = next((v for n, v in inner if n == 5), b"")
-            typed.append(np.frombuffer(b"".join(v for n, v in fields(contents) if n == 6), np.float32))
+            typed.append(np.frombuffer(b"".join(v for n, v in _contents(contents) if n == 6), np.float32))
     return dict(zip(names, raw or typed, strict=True))
 
 
-def fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """The length-delimited fields of a protobuf message, by number; others are skipped."""
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        if key & 7 == 0:
-            _, at = _varint(message, at)
-        elif key & 7 == 2:
-            size, at = _varint(message, at)
-            yield key >> 3, message[at : at + size]
-            at += size
-        elif key & 7 in {1, 5}:
-            at += 8 if key & 7 == 1 else 4
-        else:
-            raise ValueError(f"wire type {key & 7}")
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return value, at
+def _contents(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """The length-delimited fields of a protobuf message, by number."""
+    return ((number, message[start:end]) for number, kind, start, end in fields(message) if kind == BYTES)

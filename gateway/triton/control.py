@@ -9,6 +9,7 @@ import grpc
 import httpx
 
 from gateway.repository.reconcile import ControlError, IndexRow
+from gateway.wire.protobuf import length_delimited
 
 _SERVICE = "/inference.GRPCInferenceService/"
 _ANSWER_SECONDS = 10.0  # for the questions that Triton answers from memory
@@ -91,9 +92,4 @@ class TritonControl:
 
 def _with_model_name(model: str) -> bytes:
     """A RepositoryModelLoadRequest or RepositoryModelUnloadRequest: the name is field 2 of both."""
-    name, length = model.encode(), bytearray()
-    size = len(name)
-    while size > 0x7F:
-        length.append(size & 0x7F | 0x80)
-        size >>= 7
-    return b"\x12" + bytes(length) + bytes([size]) + name
+    return length_delimited(2, model.encode())

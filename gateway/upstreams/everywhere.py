@@ -11,9 +11,7 @@ from msgspec.structs import replace
 from gateway.core.call import Call, Metadata, Operation, Protocol, Reply
 from gateway.core.errors import GatewayError, UpstreamError, UpstreamUnavailable
 from gateway.upstreams.merge import merge
-
-GRPC_YES = b"\x08\x01"
-"""A ServerReadyResponse that says yes: field 1, a varint, true."""
+from gateway.wire.oip_grpc import LIVE
 
 
 class Reach(Enum):
@@ -69,7 +67,7 @@ def is_ready(call: Call, answer: Reply | GatewayError) -> bool:
     """Whether `answer` to SERVER_READY says yes."""
     if not isinstance(answer, Reply) or not is_ok(call, answer):
         return False
-    return call.protocol is Protocol.HTTP or answer.body == GRPC_YES
+    return call.protocol is Protocol.HTTP or answer.body == LIVE
 
 
 def decide(call: Call, how: Reach, answers: Sequence[Answer]) -> Reply:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from gateway.core.call import Body
 from gateway.core.errors import MalformedMessage
-from gateway.wire.protobuf import VARINT, fields, length_delimited, varint
+from gateway.wire.protobuf import VARINT, encode_varint, fields, length_delimited, varint
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def encode(tree: dict[str, Any], schema: Schema) -> bytes:
 
 def _encode_one(number: int, field: Field, value: Any) -> bytes:
     if field.kind == "number":
-        return bytes([number << 3 | VARINT]) + _varint(value)
+        return bytes([number << 3 | VARINT]) + encode_varint(value)
     return length_delimited(number, value.encode() if field.kind == "text" else encode(value, _entry_schema(field)))
 
 
@@ -128,13 +128,3 @@ def _put(tree: dict[str, Any], field: Field, content: Body) -> None:
 def _entry_schema(field: Field) -> Schema:
     assert isinstance(field.kind, dict)  # noqa: S101 - for the type checker
     return {1: Field("key", "text"), 2: Field("value", field.kind)} if field.shape == "map" else field.kind
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    value %= 2**64  # a negative number is written as its two's complement
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

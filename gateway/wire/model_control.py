@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from gateway.core.call import Body, Call, Operation, Protocol, Reply
 from gateway.core.errors import InvalidRequest, MalformedMessage
 from gateway.wire import status
-from gateway.wire.protobuf import length_delimited
+from gateway.wire.protobuf import encode_varint, length_delimited
 
 _METHOD = {
     Operation.LOAD_MODEL: b"/inference.GRPCInferenceService/RepositoryModelLoad",
@@ -80,11 +80,11 @@ def _parameters(body: Body) -> dict[str, Any]:
 def _parameter(name: str, value: object) -> bytes:
     """A ModelRepositoryParameter."""
     if isinstance(value, bool):
-        return _varint(_BOOL << 3) + _varint(value)
+        return encode_varint(_BOOL << 3) + encode_varint(value)
     if isinstance(value, int):
         if not -(2**63) <= value < 2**63:
             raise InvalidRequest(f"parameters.{name}: the number must fit into 64 bits")
-        return _varint(_INT64 << 3) + _varint(value % 2**64)
+        return encode_varint(_INT64 << 3) + encode_varint(value)
     if not isinstance(value, str):
         raise InvalidRequest(f"parameters.{name} must be a string, a number or a boolean")
     if not name.startswith("file:"):
@@ -100,12 +100,3 @@ def _text(name: str, value: str) -> bytes:
         return value.encode()
     except UnicodeEncodeError:  # JSON can spell half of a surrogate pair
         raise InvalidRequest(f"parameters.{name!a} is not Unicode text") from None
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

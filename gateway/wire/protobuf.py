@@ -76,11 +76,18 @@ def short_varint(message: Body, position: int, bits: int = _LENGTH_BITS) -> tupl
 
 def length_delimited(number: int, content: bytes) -> bytes:
     """A field of text, bytes or a message; `number` is at most 15."""
-    size, length = len(content), bytearray()
-    while size > 0x7F:
-        length.append(size & 0x7F | 0x80)
-        size >>= 7
-    return bytes((number << 3 | BYTES, *length, size)) + content
+    return bytes((number << 3 | BYTES, *encode_varint(len(content)))) + content
+
+
+def encode_varint(value: int) -> bytes:
+    """A number in base 128; a negative one as its two's complement of 64 bits."""
+    encoded = bytearray()
+    value %= 2**64
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
 
 
 def unparsable() -> MalformedMessage:

@@ -1,5 +1,6 @@
-from gateway.core.call import Body, Call, ClientStream, Metadata, Reply
+from gateway.core.call import Call, ClientStream, Reply
 from gateway.core.policy import Next, NextStream, fold
+from gateway.upstreams.fake import FakeClient
 from tests.gateway.conftest import MakeCall
 
 
@@ -45,19 +46,6 @@ class Innermost:
         return Reply(201)
 
 
-class Client:
-    """A client that says and hears nothing."""
-
-    async def receive(self) -> Body | None:
-        return None
-
-    async def start(self, metadata: Metadata) -> None:
-        raise AssertionError
-
-    async def send(self, message: Body) -> None:
-        raise AssertionError
-
-
 async def test_the_first_policy_is_the_outermost(make_call: MakeCall) -> None:
     notes: list[str] = []
     chain = fold([Note("a", notes), Note("b", notes)], Innermost(notes))
@@ -68,7 +56,7 @@ async def test_the_first_policy_is_the_outermost(make_call: MakeCall) -> None:
 async def test_streams_pass_the_same_policies_in_the_same_order(make_call: MakeCall) -> None:
     notes: list[str] = []
     chain = fold([Note("a", notes), Note("b", notes)], Innermost(notes))
-    assert await chain.stream(make_call(), Client()) == Reply(201)
+    assert await chain.stream(make_call(), FakeClient()) == Reply(201)
     assert notes == ["a stream in", "b stream in", "stream echo", "b stream out", "a stream out"]
 
 
@@ -76,7 +64,7 @@ async def test_a_policy_may_answer_without_going_on(make_call: MakeCall) -> None
     notes: list[str] = []
     chain = fold([Refuse(), Note("never", notes)], Innermost(notes))
     assert await chain.infer(make_call()) == Reply(429)
-    assert await chain.stream(make_call(), Client()) == Reply(430)
+    assert await chain.stream(make_call(), FakeClient()) == Reply(430)
     assert notes == []
 
 

@@ -1,11 +1,11 @@
 import pytest
 
 from gateway.config import AdminSection
-from gateway.core.call import Body, Call, Metadata, Operation, Reply
+from gateway.core.call import Call, Operation, Reply
 from gateway.core.errors import Forbidden
 from gateway.core.policy import fold
 from gateway.policies.restrict import Restrict
-from gateway.upstreams.fake import FakeUpstream
+from gateway.upstreams.fake import FakeClient, FakeUpstream
 from tests.gateway.conftest import MakeCall
 
 SWITCHES = {
@@ -52,18 +52,7 @@ async def test_everything_else_needs_no_switch(make_call: MakeCall, operation: O
     assert await Restrict(section)(make_call(operation=operation), answer) == Reply(200)
 
 
-class Client:
-    async def receive(self) -> Body | None:
-        return None
-
-    async def start(self, metadata: Metadata) -> None:
-        raise AssertionError
-
-    async def send(self, message: Body) -> None:
-        raise AssertionError
-
-
 async def test_streams_are_held_to_the_same_switches(make_call: MakeCall) -> None:
     chain = fold([Restrict(AdminSection())], FakeUpstream())
     with pytest.raises(Forbidden):
-        await chain.stream(make_call(operation=Operation.LOAD_MODEL), Client())
+        await chain.stream(make_call(operation=Operation.LOAD_MODEL), FakeClient())

@@ -4,7 +4,8 @@ import pytest
 
 from gateway.core.call import Operation, Protocol, Reply
 from gateway.core.errors import GatewayError, UpstreamBroken, UpstreamUnavailable
-from gateway.upstreams.everywhere import GRPC_YES, Reach, decide, is_ready, plain, reach
+from gateway.upstreams.everywhere import Reach, decide, is_ready, plain, reach
+from gateway.wire.oip_grpc import LIVE
 from tests.gateway.conftest import MakeCall
 
 OK = Reply(200, body=b"{}")
@@ -95,6 +96,6 @@ def test_ready_is_whoever_says_so(make_call: MakeCall) -> None:
     assert decide(call, Reach.READY, [("a", BAD), ("b", OK)]) is OK
     assert decide(call, Reach.READY, [("a", BAD), ("b", BAD)]) is BAD
     grpc = make_call(protocol=Protocol.GRPC, operation=Operation.SERVER_READY)
-    assert is_ready(grpc, Reply(0, body=GRPC_YES))
+    assert is_ready(grpc, Reply(0, body=LIVE))
     assert not is_ready(grpc, Reply(0))
     assert not is_ready(grpc, DOWN)

@@ -1,6 +1,6 @@
 # triton-gateway. `make help` lists what there is.
 
-FRAMEWORKS ?= onnx tensorflow pytorch
+FRAMEWORKS ?= onnx tensorflow pytorch trees
 ARGS ?=
 VENV ?= .venv
 
@@ -59,7 +59,8 @@ lock: $(TEST_STAMP) ## Write requirements.lock anew from pyproject.toml
 	mv $(VENV)/lock requirements.lock
 
 clean: ## Remove the venv, caches and fetched models
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache model_repository/*/[0-9]*
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache model_repository/*/[0-9]* \
+		model_repository/.triton-gateway model_repository/*/.triton-gateway.json
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed; install one, or give it with PYTHON=..." >&2; exit 1; }
@@ -74,5 +75,5 @@ $(RUN_STAMP): pyproject.toml requirements.lock | $(BIN)/python
 
 $(TEST_STAMP): pyproject.toml requirements.lock | $(BIN)/python
 	@echo "Installing triton-gateway with everything that its tests need"
-	@$(TO_PIP) --editable '.[embedded,onnx,tensorflow,pytorch,dev]'
+	@$(TO_PIP) --editable '.[embedded,onnx,tensorflow,pytorch,trees,dev]'
 	@touch $@

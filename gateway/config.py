@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 
 from gateway import config_file
 
-Framework = Literal["onnx", "pytorch", "tensorflow"]
+Framework = Literal["onnx", "pytorch", "tensorflow", "trees"]
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -55,15 +55,55 @@ class ControlSection(Section):
 
     host: str = Field("127.0.0.1", description="Address that the control API listens on.")
     port: Port = Field(8082, description="Port that the control API listens on; 0 takes a free one.")
+    max_upload_mib: Count = Field(16384, description="Largest model file in MiB that may be uploaded.")
+
+
+class SandboxSection(Section):
+    """What a dropped model may use while it is looked at and tried out, in a process of its own without a network."""
+
+    memory_mib: Count = Field(16384, description="Memory in MiB.")
+    seconds: Seconds = Field(300.0, description="Time for everything that is done with one model.")
+    file_mib: Count = Field(16384, description="Largest file in MiB that it may write.")
+
+
+class PlacementRule(Section):
+    """Which Tritons hold the models of a name; of several rules the first that fits a model holds."""
+
+    models: str = Field(description="Names of models as a shell pattern, such as `ocr-*`.")
+    upstreams: tuple[str, ...] = Field((), description="Names of the upstreams that hold them.")
+    labels: dict[str, str] = Field(
+        default_factory=dict, description="Or: labels that an upstream must have, all of them, to hold them."
+    )
 
 
 class RepositorySection(Section):
     """The model repository that Triton serves."""
 
     path: UserPath = Field(Path("model_repository"), description="The repository's folder, one folder a model.")
+    source: str | None = Field(
+        None,
+        description="An object store that holds the models, as s3://BUCKET/PREFIX, gs://... or az://...; what is in it "
+        "is copied to `path`, which is a cache then.",
+        pattern=r"^(s3|gs|az|file|memory)://",
+    )
+    source_seconds: Seconds = Field(10.0, description="How often the object store is listed.")
     frameworks: tuple[Framework, ...] | None = Field(
         None, description="Serve only models of these frameworks; leave it out for every framework that is installed."
     )
+    watch: bool = Field(True, description="Whether changes of the folder are followed while the gateway runs.")
+    settle_seconds: Seconds = Field(
+        1.0, description="How long nothing of a dropped model may have changed before it is read."
+    )
+    keep_versions: Count = Field(3, description="Versions of a model that are kept, the served one included.")
+    fill_upstreams: bool = Field(
+        False,
+        description="Load and unload models of external Tritons too; they share the folder, and run with "
+        "`--model-control-mode=explicit`.",
+    )
+    placement: tuple[PlacementRule, ...] = Field(
+        (), description="Which Tritons hold which models; without a rule that fits, all hold it."
+    )
+    sandbox: SandboxSection = Field(default_factory=SandboxSection, description="Limits of the trial of a model.")
 
 
 class TritonSection(Section):
@@ -99,6 +139,11 @@ class UpstreamSection(Section):
     name: str = Field("", description="What it is called in logs and in the status; default: its HTTP address.")
     http: str = Field(description="HOST:PORT of Triton's HTTP service.")
     grpc: str = Field(description="HOST:PORT of Triton's gRPC service.")
+    labels: dict[str, str] = Field(default_factory=dict, description="What placement rules know it by.")
+
+    def __hash__(self) -> int:
+        """Upstreams are keys of the pool; a dictionary of labels cannot be hashed."""
+        return hash((self.name, self.http, self.grpc))
 
     @property
     def label(self) -> str:

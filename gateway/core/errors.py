@@ -105,3 +105,7 @@ class SetupError(GatewayError):
 
 class ConfigError(SetupError):
     """The configuration is wrong; the message names the file, the line and the fix."""
+
+
+class ModelRefused(SetupError):
+    """A model cannot be served; the message tells a data scientist why, and what to do."""

@@ -1,0 +1,1 @@
+"""The kinds of models that can be dropped, one file each."""

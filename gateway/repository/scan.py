@@ -17,8 +17,8 @@ from gateway.repository.config_text import top_level_strings
 # A model's name becomes a part of a shell command inside Triton, and of URLs.
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
-_FRAMEWORK_OF_BACKEND = {"onnxruntime": "onnx", "pytorch": "pytorch", "tensorflow": "tensorflow"}
-_PACKAGE_OF_FRAMEWORK = {"onnx": "onnxruntime", "pytorch": "torch", "tensorflow": "tensorflow"}
+_FRAMEWORK_OF_BACKEND = {"onnxruntime": "onnx", "pytorch": "pytorch", "tensorflow": "tensorflow", "fil": "trees"}
+_PACKAGE_OF_FRAMEWORK = {"onnx": "onnxruntime", "pytorch": "torch", "tensorflow": "tensorflow", "trees": "treelite"}
 _BACKEND_OF_PLATFORM = {
     "onnxruntime_onnx": "onnxruntime",
     "pytorch_libtorch": "pytorch",
@@ -33,6 +33,7 @@ _FILES_OF_BACKEND = {
     "tensorflow": ("model.savedmodel", "model.graphdef"),
     "tensorrt": ("model.plan",),
     "openvino": ("model.xml",),
+    "fil": ("xgboost.json", "xgboost.ubj", "model.txt", "checkpoint.tl", "xgboost.model"),
     "python": ("model.py",),
 }
 
@@ -85,10 +86,11 @@ def scan(repository: Path, frameworks: Collection[str] | None) -> tuple[ModelFol
             "--set repository.path=FOLDER"
         ) from None
     installed = installed_frameworks()
-    return tuple(_look_at(folder, frameworks, installed) for folder in folders)
+    return tuple(look_at(folder, frameworks, installed) for folder in folders)
 
 
-def _look_at(folder: Path, frameworks: Collection[str] | None, installed: Collection[str]) -> ModelFolder:
+def look_at(folder: Path, frameworks: Collection[str] | None, installed: Collection[str]) -> ModelFolder:
+    """Look at one folder; `installed` are the frameworks that can be imported."""
     if not SAFE_NAME.fullmatch(folder.name):
         unsafe = "the name may have letters, digits, '.', '_' and '-' only, and begins with a letter or a digit"
         return ModelFolder(folder.name, folder, None, None, (), unsafe)

@@ -12,7 +12,7 @@ from gateway.repository.scan import ModelFolder, scan
 
 @pytest.fixture(autouse=True)
 def everything_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "installed_frameworks", lambda: frozenset({"onnx", "pytorch", "tensorflow"}))
+    monkeypatch.setattr(module, "installed_frameworks", lambda: frozenset({"onnx", "pytorch", "tensorflow", "trees"}))
 
 
 def make(repository: Path, name: str, config: str | None = None, *files: str) -> None:
@@ -40,7 +40,9 @@ def only(repository: Path, frameworks: tuple[str, ...] | None = None) -> ModelFo
         ('platform: "tensorflow_savedmodel"', "1/model.savedmodel/saved_model.pb", "tensorflow", "tensorflow"),
         ('platform: "onnxruntime_onnx"', "1/model.onnx", "onnxruntime", "onnx"),
         ('backend: "python"', "1/model.py", "python", None),
-        ('backend: "fil"', "1/xgboost.json", "fil", None),
+        ('backend: "fil"', "1/xgboost.json", "fil", "trees"),
+        (None, "1/xgboost.ubj", "fil", "trees"),
+        (None, "1/checkpoint.tl", "fil", "trees"),
         (None, "1/model.onnx", "onnxruntime", "onnx"),
         (None, "1/model.pt", "pytorch", "pytorch"),
         ("max_batch_size: 4", "1/model.savedmodel/saved_model.pb", "tensorflow", "tensorflow"),
@@ -145,5 +147,5 @@ def test_a_thousand_models_are_looked_through(tmp_path: Path) -> None:
 def test_frameworks_are_found_without_importing_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     before = set(sys.modules)
-    assert module.installed_frameworks() <= {"onnx", "pytorch", "tensorflow"}
-    assert not {"onnxruntime", "torch", "tensorflow"} & (set(sys.modules) - before)
+    assert module.installed_frameworks() <= {"onnx", "pytorch", "tensorflow", "trees"}
+    assert not {"onnxruntime", "torch", "tensorflow", "treelite"} & (set(sys.modules) - before)

@@ -1,0 +1,1 @@
+"""FIL: serves tree models of XGBoost, LightGBM and scikit-learn by Treelite."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import takewhile
 
 _TOKEN = re.compile(
     r"""
@@ -20,6 +21,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
+_EMPTY_DIMS = re.compile(r"\bdims\s*:?\s*\[\s*\]")
 _TENSORS = ("input", "output")
 
 
@@ -32,6 +34,39 @@ def top_level_strings(text: str) -> Iterator[tuple[str, str]]:
         elif depth == 0 and kind in ("double", "single") and field:
             yield field, value
             field = None
+
+
+def top_level_fields(text: str) -> frozenset[str]:
+    """The names of all fields at the top level."""
+    return frozenset(value for depth, kind, value in _tokens(text) if depth == 0 and kind == "word")
+
+
+def with_top_level_string(text: str, field: str, value: str) -> str:
+    """The same text with another string in a field at the top level; put in front where there is no such field.
+
+    Everything else stays as it is written.
+    """
+    tokens = [token for token in _TOKEN.finditer(text) if token.lastgroup]
+    depths = [depth for depth, _, _ in _tokens(text)]
+    for index, (token, depth) in enumerate(zip(tokens, depths, strict=True)):
+        if depth == 0 and token["word"] == field:
+            # Adjacent strings are one, as in C.
+            strings = list(
+                takewhile(lambda each: each["double"] is not None or each["single"] is not None, tokens[index + 1 :])
+            )
+            if strings:
+                return f"{text[: strings[0].start()]}{quoted(value)}{text[strings[-1].end() :]}"
+    return f"{field}: {quoted(value)}\n{text}"
+
+
+def quoted(value: str) -> str:
+    """A string as the text format writes it."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(each if each.isprintable() else _octal(each) for each in escaped) + '"'
+
+
+def _octal(character: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in character.encode())
 
 
 def is_complete(text: str) -> bool:
@@ -48,11 +83,8 @@ def is_complete(text: str) -> bool:
             fields.add(field)
         elif kind == "word" and field in inside:
             inside[field][value] += 1
-    whole = (
-        words["name"] >= 1 and words["name"] == words["data_type"] == words["dims"] and "reshape" not in words
-        for words in inside.values()
-    )
-    return "max_batch_size" in fields and all(whole)
+    whole = (words["name"] >= 1 and words["name"] == words["data_type"] == words["dims"] for words in inside.values())
+    return "max_batch_size" in fields and all(whole) and not _EMPTY_DIMS.search(text)
 
 
 def _tokens(text: str) -> Iterator[tuple[int, str, str]]:

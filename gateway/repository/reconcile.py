@@ -1,10 +1,7 @@
-"""Brings one Triton to the set of models that it should serve, and finds out why a model could not be loaded.
+"""Keeps one Triton at the models that it should serve, always, with one look at its repository index for all of them.
 
-`ModelControl` is the little that is needed of a Triton: `gateway.triton.control` is the real one, `FakeControl` a
-double with the same behaviour, and both pass the same contract tests.
-
-Triton's answer to a load is not to be trusted alone: it may say 200 to a second try after a failure, and of a broken
-configuration it says only "failed to poll". So each load is verified, and the cause is looked up where it stands.
+Each load is verified against the index. What failed is tried again later and later, and holds up nothing else. What
+others load and unload is shown, and left as it is until the model changes.
 """
 
 from __future__ import annotations
@@ -12,162 +9,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
-_POLL_SECONDS = 0.05
+from gateway.repository.loader import Loader
+from gateway.repository.model_control import ControlError, IndexRow, ModelControl
+from gateway.repository.model_index import Rows, by_model, ready_versions
+from gateway.repository.site import ModelState, SiteModel
+from gateway.repository.wanted import Attempt, Wanted
 
+Note = Callable[[str, SiteModel | None], None]
+"""Told of each change of a model's state; None says that it is not wanted any more, and gone."""
 
-class ControlError(Exception):
-    """Triton refused, did not answer in time, or cannot be reached; the message is Triton's own."""
-
-
-@dataclass(frozen=True, slots=True)
-class IndexRow:
-    """One version of a model in the repository index; `version` and `state` are empty if it was never loaded."""
-
-    name: str
-    version: str = ""
-    state: str = ""
-    reason: str = ""
-
-
-class ModelControl(Protocol):
-    """What reconciling needs of a Triton. Every method raises ControlError."""
-
-    async def live(self) -> bool:
-        """Whether the server answers. Never raises."""
-
-    async def load(self, model: str, timeout: float) -> None:
-        """Load a model and wait for it, at most `timeout` seconds; loaded anew if its files have changed."""
-
-    async def unload(self, model: str, timeout: float) -> None:
-        """Unload a model, the models that it is made of not included; its memory may be freed a little later."""
-
-    async def ready(self, model: str) -> bool:
-        """Whether a version of the model answers requests."""
-
-    async def index(self) -> Sequence[IndexRow]:
-        """The repository index."""
-
-    async def instances(self, model: str, version: str) -> int:
-        """How many instances a loaded version of a model has by its configuration."""
-
-
-class FakeControl:
-    """A Triton in memory.
-
-    Attributes:
-        failures: what Triton says about the models that cannot be loaded, by name.
-        loaded: the models that are loaded now.
-        calls: what was asked of it, in order, as `("load", "magika")`.
-    """
-
-    def __init__(self, models: Iterable[str], failures: Mapping[str, str] | None = None) -> None:
-        self.models, self.failures = set(models), dict(failures or {})
-        self.loaded: set[str] = set()
-        self.calls: list[tuple[str, str]] = []
-        self.most_at_once = 0
-        self._reasons: dict[str, str] = {}
-        self._running = 0
-
-    async def live(self) -> bool:
-        """See `ModelControl`."""
-        return True
-
-    async def load(self, model: str, timeout: float) -> None:  # noqa: ARG002 - it takes no time
-        """See `ModelControl`."""
-        self.calls.append(("load", model))
-        self._running += 1
-        self.most_at_once = max(self.most_at_once, self._running)
-        await asyncio.sleep(0)
-        self._running -= 1
-        if model not in self.models:
-            raise ControlError(f"failed to load '{model}', failed to poll from model repository")
-        if model in self.failures:
-            self._reasons[model] = self.failures[model]
-            raise ControlError(
-                f"load failed for model '{model}': version 1 is at UNAVAILABLE state: {self.failures[model]};\n"
-            )
-        self._reasons.pop(model, None)
-        self.loaded.add(model)
-
-    async def unload(self, model: str, timeout: float) -> None:  # noqa: ARG002 - it takes no time
-        """See `ModelControl`."""
-        self.calls.append(("unload", model))
-        if model not in self.models:
-            raise ControlError(f"failed to unload '{model}', unknown model")
-        if model in self.loaded:
-            self.loaded.discard(model)
-            self._reasons[model] = "unloaded"
-
-    async def ready(self, model: str) -> bool:
-        """See `ModelControl`."""
-        return model in self.loaded
-
-    async def index(self) -> Sequence[IndexRow]:
-        """See `ModelControl`."""
-        rows = []
-        for model in sorted(self.models):
-            if model in self.loaded:
-                rows.append(IndexRow(model, "1", "READY"))
-            elif model in self._reasons:
-                rows.append(IndexRow(model, "1", "UNAVAILABLE", self._reasons[model]))
-            else:
-                rows.append(IndexRow(model))
-        return rows
-
-    async def instances(self, model: str, version: str) -> int:
-        """See `ModelControl`."""
-        if model not in self.loaded:
-            raise ControlError(f"Request for unknown model: '{model}' version {version} is not found")
-        return 1
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How the load of a model went: ready, or not and why; and how many seconds it took."""
-
-    model: str
-    ready: bool
-    reason: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to do to get from the index to the desired models."""
-
-    load: tuple[str, ...]
-    unload: tuple[str, ...]
-
-
-def plan(index: Iterable[IndexRow], desired: Iterable[str]) -> Plan:
-    """Decide what to load, in the order in which it is desired, and what to unload."""
-    ready = {row.name for row in index if row.state == "READY"}
-    wanted = tuple(dict.fromkeys(desired))
-    return Plan(tuple(model for model in wanted if model not in ready), tuple(sorted(ready - set(wanted))))
-
-
-def reason_of(message: str) -> str:
-    """Triton's message without its wrapping: what is wrong, without where in Triton it was noticed."""
-    reason = message.strip().rstrip(";").strip()
-    for marker in (" state: ", "Internal: ", "Invalid argument: ", "TritonModelException: "):
-        if marker in reason:
-            reason = reason.partition(marker)[2]
-    return reason.partition("\n\nAt:\n")[0].strip().rstrip(";")
+_LOOK_SECONDS = 1.0  # between two looks at the index, where nothing happens
+_REST = 10  # times as long as the last look took: the least time to the next one, so that many loads share one
 
 
 class Reconciler:
-    """Loads and unloads models of one Triton, several at once."""
+    """Loads and unloads models of one Triton, several at once, for as long as `run` runs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by name, and each a thing of its own
         self,
         control: ModelControl,
         load_timeout: float,
+        note: Note,
         *,
+        on_settled: Callable[[], None] = lambda: None,
+        latest: Callable[[str], int | None] = lambda _: None,
         explain: Callable[[str], str | None] = lambda _: None,
+        alive: Callable[[str], bool] = lambda _: True,
+        strays: Callable[[Iterable[str]], Iterable[str]] = lambda _: (),
+        silent_looks: int | None = 2,
         concurrency: int = 4,
     ) -> None:
         """Prepare.
@@ -175,87 +47,216 @@ class Reconciler:
         Args:
             control: the Triton.
             load_timeout: how long one model may take, in seconds.
+            note: told of each change.
+            on_settled: told when each change of what is desired was tried.
+            latest: the version of a model that is served once it is loaded; None where nobody knows.
             explain: the cause of a model's failure from elsewhere, such as Triton's log, or None.
+            alive: whether a model that was healed really is.
+            strays: of ready models that are not desired, those to unload.
+            silent_looks: looks without an answer, after which nothing that was loaded is taken for granted any more;
+                None where the death of Triton is seen elsewhere.
             concurrency: how many models are loaded at once; Triton's own default is 4.
         """
-        self._control, self._load_timeout, self._explain = control, load_timeout, explain
-        self._slots = asyncio.Semaphore(concurrency)
+        self._control, self._note, self._on_settled = control, note, on_settled
+        self._latest, self._alive, self._strays = latest, alive, strays
+        self._loader = Loader(control, load_timeout, explain, concurrency)
+        self._entries: dict[str, Wanted] = {}
+        self._tried: list[tuple[str, Wanted, Attempt]] = []
+        self._askers: list[asyncio.Future[Rows]] = []
+        self._wake = asyncio.Event()
+        self._unsettled = True
+        self._silent, self._silent_looks = 0, silent_looks
 
-    async def reconcile(
-        self,
-        desired: Sequence[str],
-        *,
-        dropped: Collection[str] | None = None,
-        on_start: Callable[[str], None] = lambda _: None,
-        on_outcome: Callable[[Outcome], None] = lambda _: None,
-    ) -> list[Outcome]:
-        """Bring Triton to the desired models.
+    def desire(self, models: Mapping[str, str]) -> None:
+        """Say which models are to be served from now on, each with its fingerprint."""
+        for model, fingerprint in models.items():
+            if model not in self._entries:
+                self._entries[model] = Wanted(fingerprint)
+                self._note(model, self._entries[model].state)
+            elif self._entries[model].fingerprint != fingerprint:
+                self._entries[model].want(fingerprint)
+        for model, entry in self._entries.items():
+            if model not in models and entry.fingerprint is not None:
+                entry.want(None)
+        self._unsettled = True
+        self._wake.set()
 
-        What is dropped is unloaded first, so that its memory is free. A model that cannot be loaded does not hold up
-        the others.
+    def is_busy(self, model: str) -> bool:
+        """Whether it is being loaded, unloaded or healed now, so that its processes end by intention."""
+        entry = self._entries.get(model)
+        return entry is not None and (entry.busy or entry.healing is not None)
+
+    def is_desired(self, model: str) -> bool:
+        """Whether it is to be served, and nobody else has unloaded it."""
+        entry = self._entries.get(model)
+        return entry is not None and entry.fingerprint is not None and not entry.held
+
+    def heal(self, model: str, reason: str, on_unloaded: Callable[[], None] = lambda: None) -> None:
+        """Give a model fresh backend processes, and try again, later and later, until it has them.
 
         Args:
-            desired: the models to load, where they are not ready.
-            dropped: the models to unload, where they are ready; default: all that are not desired.
-            on_start: told when a load begins.
-            on_outcome: told how it went.
+            model: it is desired, and not busy.
+            reason: what happened to the old ones.
+            on_unloaded: called when they are gone.
+        """
+        entry = self._entries[model]
+        self._set(model, entry, entry.broke(reason))
+        self._tasks.create_task(self._clear(model, entry, on_unloaded))
 
-        Returns:
-            One outcome for each model that had to be loaded.
+    async def look(self) -> Rows:
+        """An index that is newer than this call. One answer of Triton's serves all who ask meanwhile.
 
         Raises:
-            ControlError: Triton does not answer at all.
+            ControlError: Triton does not give it.
         """
-        todo = plan(await self._control.index(), desired)
-        for model in todo.unload if dropped is None else set(todo.unload) & set(dropped):
-            with contextlib.suppress(ControlError):  # what stays loaded must not hold up the rest
-                await self.unload(model)
+        asked: asyncio.Future[Rows] = asyncio.get_running_loop().create_future()
+        self._askers.append(asked)
+        self._wake.set()
+        return await asked
 
-        async def one(model: str) -> Outcome:
-            outcome = await self.load(model, on_start=on_start)
-            on_outcome(outcome)
-            return outcome
+    async def rehearse(self, candidate: str, sample: Sequence[Mapping[str, Any]]) -> None:
+        """Load a model that is not desired, ask it once, and unload it again; see `Loader.rehearse`."""
+        await self._loader.rehearse(candidate, sample, self.look)
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(model)) for model in todo.load]
-        return [task.result() for task in tasks]
+    async def run(self) -> None:
+        """Keep Triton at the desired models, until cancelled; one that does not answer is waited for."""
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                while True:
+                    self._wake.clear()
+                    began = time.monotonic()
+                    await self._step()
+                    await self._rest(time.monotonic() - began)
+        finally:
+            for asked in self._askers:
+                asked.cancel()
 
-    async def load(self, model: str, *, on_start: Callable[[str], None] = lambda _: None) -> Outcome:
-        """Load one model and verify that it is ready. Never raises ControlError: a failure is an outcome."""
-        async with self._slots:
-            on_start(model)
-            started = time.monotonic()
-            reason = ""
+    async def _rest(self, took: float) -> None:
+        """Wait until there is something to do, and a moment longer after a look that took long."""
+        await asyncio.sleep(min(_LOOK_SECONDS, _REST * took))
+        soonest = time.monotonic() + _LOOK_SECONDS
+        if not self._silent:
+            dues = (entry.due for entry in self._entries.values() if not entry.busy and entry.is_behind)
+            soonest = min(soonest, min(dues, default=soonest))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(soonest - time.monotonic()):
+                await self._wake.wait()
+
+    async def _step(self) -> None:
+        tried, askers = self._tried, self._askers
+        self._tried, self._askers = [], []
+        try:
+            rows = by_model(await self._control.index())
+        except ControlError as error:
+            self._tried = tried + self._tried
+            self._hear_nothing(str(error), askers)
+        else:
+            self._silent = 0
+            for asked in askers:
+                if not asked.done():
+                    asked.set_result(rows)
+            for model, entry, attempt in tried:
+                self._judge(model, entry, attempt, rows.get(model, ()))
+            self._compare(rows)
+            self._begin(rows)
+        if self._unsettled and not any(entry.untried for entry in self._entries.values()):
+            self._unsettled = False
+            self._on_settled()
+
+    def _hear_nothing(self, reason: str, askers: Iterable[asyncio.Future[Rows]]) -> None:
+        """Triton does not answer; after a while nothing that it had loaded is taken for granted any more."""
+        for asked in askers:
+            if not asked.done():
+                asked.set_exception(ControlError(reason))
+        self._silent += 1
+        for model, entry in self._entries.items():
+            if entry.untried or self._silent == self._silent_looks:
+                self._set(model, entry, entry.forget(reason))
+            entry.untried = False
+
+    def _compare(self, rows: Rows) -> None:
+        """Note models that are in another state than they were left in."""
+        for model, entry in self._entries.items():
+            if entry.is_idle:
+                self._set(model, entry, entry.compare(rows.get(model, ())))
+
+    def _begin(self, rows: Rows) -> None:
+        """Begin with everything that is due."""
+        ready = {model for model, of_model in rows.items() if ready_versions(of_model)}
+        for model in self._strays(ready - self._entries.keys()):
+            self._entries[model] = Wanted(None)
+        now = time.monotonic()
+        for model, entry in list(self._entries.items()):
+            if entry.busy or entry.due > now:
+                continue
+            if entry.fingerprint is None:
+                self._drop(model, entry, model in ready or entry.loaded)
+            elif entry.is_behind:
+                entry.busy = True
+                self._tasks.create_task(self._load(model, entry))
+            else:
+                self._set(model, entry, entry.rest())
+
+    def _drop(self, model: str, entry: Wanted, is_loaded: bool) -> None:
+        """Have it unloaded first, also if the index does not show it any more, because its folder is gone."""
+        if is_loaded:
+            entry.busy = True
+            self._tasks.create_task(self._take_away(model, entry))
+        else:
+            del self._entries[model]
+            self._note(model, None)
+
+    async def _take_away(self, model: str, entry: Wanted) -> None:
+        try:
+            await self._loader.unload(model)
+        except ControlError:  # what stays loaded must not hold up the rest
+            entry.due = time.monotonic() + entry.loads.delay(time.monotonic())
+        entry.state, entry.loaded = SiteModel(ModelState.WAITING), False
+        entry.busy, entry.untried = False, entry.fingerprint is not None
+        self._wake.set()
+
+    async def _clear(self, model: str, entry: Wanted, on_unloaded: Callable[[], None]) -> None:
+        """Unload what is broken at once, so that clients hear "not ready" rather than a failed inference."""
+        with contextlib.suppress(ControlError):  # the load that follows tells the outcome
+            await self._loader.unload(model)
+        on_unloaded()
+        entry.busy = False
+        self._wake.set()
+
+    async def _load(self, model: str, entry: Wanted) -> None:
+        async with self._loader.slots:
+            started, fingerprint, reason = time.monotonic(), entry.fingerprint, ""
+            if fingerprint is None:  # it was dropped while it waited
+                entry.busy = False
+                self._wake.set()
+                return
+            self._set(model, entry, entry.begin())
+            expected = self._latest(model)
             try:
-                await self._control.load(model, self._load_timeout)
-                if not await self._control.ready(model):
-                    reason = "Triton accepted the load, but the model is not ready"
+                if entry.clear:
+                    await self._loader.unload(model)
+                await self._loader.load(model)
             except ControlError as error:
                 reason = str(error)
-            if reason:
-                reason = await self._cause(model, reason)
-            return Outcome(model, not reason, reason, time.monotonic() - started)
+        self._tried.append((model, entry, Attempt(fingerprint, expected, reason, time.monotonic() - started)))
+        self._wake.set()
 
-    async def unload(self, model: str) -> None:
-        """Unload one model; it answers no more when this returns. Its memory may be freed a little later.
+    def _judge(self, model: str, entry: Wanted, attempt: Attempt, rows: Sequence[IndexRow]) -> None:
+        """See what became of a load."""
+        entry.came_back(attempt, rows)
+        reason, versions = attempt.judge(rows), ready_versions(rows)
+        if reason:
+            reason = self._loader.cause(model, reason, rows)
+        elif entry.healing is not None and not self._alive(model):
+            reason = "its backend process died again"
+        if not reason:
+            self._set(model, entry, entry.succeeded(attempt, versions))
+        elif entry.healing is not None and entry.fingerprint is not None:
+            self.heal(model, reason)
+        else:
+            self._set(model, entry, entry.failed(attempt, reason, versions))
 
-        Raises:
-            ControlError: Triton refused, or took too long.
-        """
-        deadline = time.monotonic() + self._load_timeout
-        await self._control.unload(model, self._load_timeout)
-        while await self._control.ready(model):
-            if time.monotonic() > deadline:
-                raise ControlError(f"{model!r} was not unloaded within {self._load_timeout:g} s")
-            await asyncio.sleep(_POLL_SECONDS)
-
-    async def _cause(self, model: str, message: str) -> str:
-        if "failed to poll" not in message and "not ready" not in message:
-            return reason_of(message)
-        try:
-            rows = [row for row in await self._control.index() if row.name == model and row.reason]
-        except ControlError:
-            rows = []
-        if rows and rows[0].reason != "unloaded":
-            return reason_of(rows[0].reason)
-        return reason_of(self._explain(model) or message)
+    def _set(self, model: str, entry: Wanted, state: SiteModel | None) -> None:
+        if state is not None:
+            entry.state = state
+            self._note(model, state)

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
-from gateway.triton.status import Event, EventKind, ModelState, ModelStatus, State, TritonStatus
+from gateway.repository.site import ModelState, SiteModel
+from gateway.triton.status import Event, EventKind, State, TritonStatus
+
+_KINDS = {
+    ModelState.LOADING: EventKind.MODEL_LOADING,
+    ModelState.READY: EventKind.MODEL_READY,
+    ModelState.FAILED: EventKind.MODEL_FAILED,
+    ModelState.HEALING: EventKind.MODEL_HEALING,
+    ModelState.UNLOADED: EventKind.MODEL_UNLOADED,
+}
 
 
 class Board:
@@ -16,7 +26,8 @@ class Board:
         self._state = State.STARTING
         self._pid: int | None = None
         self._restarts = self._heals = 0
-        self._models: dict[str, ModelStatus] = {}
+        self._models: dict[str, SiteModel] = {}
+        self._told: dict[str, tuple[EventKind, str]] = {}  # the last event of each model that is no try
         self.settled = asyncio.Event()  # nothing is starting or loading: ready, failed or stopped
         self.failure = ""  # why the server never came up
         self.was_live = False  # it answered once
@@ -26,6 +37,10 @@ class Board:
         return TritonStatus(
             self._state, self._pid, self._restarts, self._heals, self._log_file, dict(sorted(self._models.items()))
         )
+
+    def states(self) -> Mapping[str, SiteModel]:
+        """Every model, as it is at any time that this is looked at."""
+        return MappingProxyType(self._models)
 
     def launched(self, pid: int) -> None:
         """A tritonserver was started."""
@@ -47,40 +62,30 @@ class Board:
         """Models are about to be loaded."""
         self.settled.clear()
 
-    def loading(self, model: str) -> None:
-        """A model is being loaded."""
-        self._set(model, ModelState.LOADING)
-        self._emit(EventKind.MODEL_LOADING, model)
+    def model(self, name: str, state: SiteModel | None) -> None:
+        """A model is in another state; None when it is not wanted any more. Each failure is told once."""
+        before = self._models.pop(name, None)
+        if state is None:
+            self._told.pop(name, None)
+            return
+        self._models[name] = state
+        kind = _KINDS.get(state.state)
+        if kind is EventKind.MODEL_READY and before is not None and before.state is ModelState.HEALING:
+            self._heals += 1
+            kind = EventKind.MODEL_HEALED
+        if kind is None or (before is not None and before.state is state.state is ModelState.READY):
+            return
+        told = (kind, state.reason)
+        if kind is EventKind.MODEL_FAILED and self._told.get(name) == told:
+            return
+        if kind is not EventKind.MODEL_LOADING:
+            self._told[name] = told
+        self._emit(kind, name, state.reason, state.seconds)
 
-    def loaded(self, model: str, seconds: float | None = None) -> None:
-        """A model answers requests; nobody knows after how many seconds if somebody else had it loaded."""
-        self._set(model, ModelState.READY, seconds=seconds)
-        self._emit(EventKind.MODEL_READY, model, seconds=seconds)
-
-    def model_failed(self, model: str, reason: str, seconds: float | None = None) -> None:
-        """A model cannot be served."""
-        self._set(model, ModelState.FAILED, reason, seconds)
-        self._emit(EventKind.MODEL_FAILED, model, reason, seconds)
-
-    def healing(self, model: str, reason: str, seconds: float) -> None:
-        """A model is brought back, the next try being in `seconds`."""
-        self._set(model, ModelState.HEALING, reason)
-        self._emit(EventKind.MODEL_HEALING, model, reason, seconds)
-
-    def healed(self, model: str, seconds: float) -> None:
-        """A model is back."""
-        self._heals += 1
-        self._set(model, ModelState.READY, seconds=seconds)
-        self._emit(EventKind.MODEL_HEALED, model, seconds=seconds)
-
-    def unloaded(self, model: str) -> None:
-        """A model was unloaded because somebody asked for it."""
-        self._set(model, ModelState.UNLOADED, "somebody had it unloaded; load it to have it back")
-        self._emit(EventKind.MODEL_UNLOADED, model)
-
-    def forget(self, model: str) -> None:
-        """A model is not wanted any more."""
-        self._models.pop(model, None)
+    def refused(self, name: str, reason: str) -> None:
+        """A model may not be shown to Triton; what it serves of it already, it serves on."""
+        before = self._models.get(name, SiteModel(ModelState.WAITING))
+        self.model(name, SiteModel(ModelState.FAILED, reason, fingerprint=before.fingerprint, versions=before.versions))
 
     def died(self, message: str, waiting: Iterable[str]) -> None:
         """The tritonserver ended by itself; the models `waiting` will be loaded again."""
@@ -88,7 +93,7 @@ class Board:
         self.settled.clear()
         self._state = State.RESTARTING
         for model in waiting:
-            self._set(model, ModelState.LOADING, "Triton is being restarted")
+            self.model(model, SiteModel(ModelState.WAITING, "Triton is being restarted"))
         self._emit(EventKind.DIED, message=message)
 
     def restarting(self, seconds: float) -> None:
@@ -108,9 +113,6 @@ class Board:
         self._pid = None
         self.settled.set()
         self._emit(EventKind.STOPPED)
-
-    def _set(self, model: str, state: ModelState, reason: str = "", seconds: float | None = None) -> None:
-        self._models[model] = ModelStatus(state, reason, seconds)
 
     def _emit(self, kind: EventKind, model: str | None = None, message: str = "", seconds: float | None = None) -> None:
         self._on_event(Event(kind, model, message, seconds))

@@ -1,14 +1,15 @@
-"""The part of a real Triton's API that loads, unloads and looks at models; see `gateway.repository.reconcile`."""
+"""The part of a real Triton's API that loads, unloads and looks at models; see `gateway.repository.model_control`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import grpc
 import httpx
 
-from gateway.repository.reconcile import ControlError, IndexRow
+from gateway.repository.model_control import ControlError, IndexRow
+from gateway.triton import trial
 from gateway.wire.protobuf import length_delimited
 
 _SERVICE = "/inference.GRPCInferenceService/"
@@ -74,9 +75,24 @@ class TritonControl:
         groups = answer.json().get("instance_group", ())
         return sum(int(group.get("count", 1)) * max(1, len(group.get("gpus", ()))) for group in groups)
 
-    async def _ask(self, method: str, path: str) -> httpx.Response:
+    async def infer(self, model: str, inputs: Sequence[Mapping[str, Any]], timeout: float) -> int:
+        """See `ModelControl`; a model that answers with a stream cannot be asked this way, and counts as one."""
+        body, headers = trial.request(inputs)
+        answer = await self._infer(model, body, headers, timeout)
+        if "correlation ID" in answer.text:
+            body, headers = trial.request(inputs, sequence=True)
+            answer = await self._infer(model, body, headers, timeout)
+        if answer.status_code != 200 and "decoupled transaction" not in answer.text:
+            raise ControlError(trial.error_of(answer.content))
+        return trial.outputs_of(answer.content, answer.headers) if answer.status_code == 200 else 1
+
+    async def _infer(self, model: str, body: bytes, headers: Mapping[str, str], timeout: float) -> httpx.Response:
+        path = f"/v2/models/{model}/infer"
+        return await self._ask("POST", path, content=body, headers=headers, timeout=timeout)
+
+    async def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:
-            return await self._http.request(method, path)
+            return await self._http.request(method, path, **more)
         except httpx.HTTPError as error:
             raise ControlError(f"Triton does not answer: {error or type(error).__name__}") from None
 

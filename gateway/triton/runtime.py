@@ -4,6 +4,8 @@ Triton starts a backend process through a shell with the path unquoted, so a spa
 characters run as commands. It therefore never sees the user's own paths, only this folder:
 
     models/NAME             a link to the model's folder, for each model that it is asked to serve
+    candidates/NAME/        model folders that are tried out
+    nothing/                stands for a model's folder that is gone
     backends/NAME/          copies of our backends and of Triton's own (it refuses links that leave the folder)
     lib/libpython3.X.so.1.0 a link to the interpreter's library
     lock                    held by the supervisor and its guard; one that nobody holds belongs to a dead run
@@ -77,6 +79,8 @@ class RuntimeFolder:
         self.path = path
         self.lock = lock  # file descriptor; the guard inherits it, so that the lock outlives a killed supervisor
         self.models = path / "models"
+        self.candidates = path / "candidates"
+        self._nothing = path / "nothing"
         self.backends = path / "backends"
         self.lib = path / "lib"
         self.shared_memory_prefix = f"{path.name}-"
@@ -92,7 +96,7 @@ class RuntimeFolder:
             lock = os.open(path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX)
         runtime = cls(path, lock)
-        for folder in (runtime.models, runtime.backends, runtime.lib):
+        for folder in (runtime.models, runtime.candidates, runtime._nothing, runtime.backends, runtime.lib):
             folder.mkdir()
         return runtime
 
@@ -114,6 +118,17 @@ class RuntimeFolder:
     def hide(self, model: str) -> None:
         """Take a model out of Triton's sight; it stays loaded until it is unloaded."""
         (self.models / model).unlink(missing_ok=True)
+
+    def cover_gone(self) -> bool:
+        """Let Triton see an empty folder where a model's own is gone; one link to nowhere spoils its whole index.
+
+        Returns:
+            Whether there was one.
+        """
+        gone = [link.name for link in self.models.iterdir() if not link.exists()]
+        for model in gone:
+            self.expose(model, self._nothing)
+        return bool(gone)
 
     def remove(self) -> None:
         """Remove the folder and the run's shared memory. Nothing of the run may be running any more."""

@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from gateway.repository.site import ModelState as ModelState  # noqa: PLC0414 - belongs to what is told here
+from gateway.repository.site import SiteModel
+
 
 class State(StrEnum):
     """The server as a whole."""
@@ -16,16 +19,6 @@ class State(StrEnum):
     RESTARTING = "restarting"
     STOPPED = "stopped"
     FAILED = "failed"  # it never came up; nothing is tried any more
-
-
-class ModelState(StrEnum):
-    """One model."""
-
-    LOADING = "loading"
-    READY = "ready"
-    FAILED = "failed"
-    HEALING = "healing"
-    UNLOADED = "unloaded"  # somebody asked Triton for it, and nobody has loaded it again yet
 
 
 class EventKind(StrEnum):
@@ -63,15 +56,6 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelStatus:
-    """One model's state, why it is in it, and how many seconds its last load took."""
-
-    state: ModelState
-    reason: str = ""
-    seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class TritonStatus:
     """A picture of the embedded Triton at one moment.
 
@@ -89,7 +73,7 @@ class TritonStatus:
     restarts: int
     heals: int
     log_file: str
-    models: Mapping[str, ModelStatus]
+    models: Mapping[str, SiteModel]
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values that `json.dumps` takes."""

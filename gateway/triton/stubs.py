@@ -17,6 +17,7 @@ from pathlib import Path
 from gateway.triton.runtime import remove_shared_memory
 
 _NAME = "triton_python_backend_stub"
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +64,20 @@ def find(server: int, models: Path) -> list[Stub]:
 
 def _children(server: int) -> Iterable[int]:
     """The children of all threads of a process; by going through all processes on a kernel without such a list."""
-    threads = Path(f"/proc/{server}/task")
+    threads = f"/proc/{server}/task"
     try:
-        lists = [(thread / "children").read_text() for thread in threads.iterdir()]
+        lists = [_read(f"{threads}/{thread}/children") for thread in os.listdir(threads)]  # noqa: PTH208 - half the time
         return [int(pid) for line in lists for pid in line.split()]
     except ProcessLookupError:
         return []
     except OSError:
         pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
         return [pid for pid in pids if _parent(pid) == server]
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time of pathlib, and this runs often
+        return file.read()
 
 
 def _parent(pid: int) -> int:
@@ -108,9 +114,18 @@ class StubWatch:
         """The known processes of a model that are alive."""
         return [stub for stub in self._handles if stub.model == model]
 
-    def kill(self, model: str) -> None:
-        """End the processes of a model."""
-        for stub in self.of(model):
+    def memory(self) -> dict[str, int]:
+        """The resident memory of each model's processes in bytes; shared libraries count once for each process."""
+        total: dict[str, int] = {}
+        for stub in self._handles:
+            with contextlib.suppress(OSError, ValueError):
+                pages = int(_read(f"/proc/{stub.pid}/statm").split()[1])
+                total[stub.model] = total.get(stub.model, 0) + pages * _PAGE_BYTES
+        return total
+
+    def kill(self, stubs: Iterable[Stub]) -> None:
+        """End these processes; those that have ended already are passed over."""
+        for stub in [stub for stub in stubs if stub in self._handles]:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._handles[stub], signal.SIGKILL)
 

@@ -13,15 +13,17 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from gateway.backoff import Backoff
 from gateway.config import TritonSection
 from gateway.core.errors import SetupError
+from gateway.repository.model_control import ControlError
+from gateway.repository.site import SiteModel
+from gateway.repository.versions import latest
 from gateway.triton import launch, ports, preflight
-from gateway.triton import models as model_folders
 from gateway.triton.board import Board
 from gateway.triton.control import TritonControl
 from gateway.triton.fetch import TritonInstall
@@ -29,13 +31,19 @@ from gateway.triton.life import Life
 from gateway.triton.log import LogReader, default_log_file, prepare
 from gateway.triton.process import TritonProcess
 from gateway.triton.runtime import RuntimeFolder, base_folder
+from gateway.triton.showcase import Showcase
 from gateway.triton.status import Event, TritonStatus
+
+Models = Mapping[str, str] | Iterable[str]
+"""Names of models, with a fingerprint each; without, a model that has been loaded stays as it is."""
 
 _PORT_PATIENCE_SECONDS = 2.0  # the Triton of a supervisor that was just killed lets go of its ports within this
 
 
 class EmbeddedTriton:
-    """A supervised `tritonserver`; an asynchronous context manager."""
+    """A supervised `tritonserver`, which is a site; an asynchronous context manager."""
+
+    name = "embedded"
 
     def __init__(  # noqa: PLR0913, PLR0917 - each is a thing of its own
         self,
@@ -43,7 +51,7 @@ class EmbeddedTriton:
         install: TritonInstall,
         repository: Path,
         backends: Path,
-        models: Sequence[str],
+        models: Models,
         on_event: Callable[[Event], None],
     ) -> None:
         """Prepare; nothing is started yet.
@@ -53,12 +61,13 @@ class EmbeddedTriton:
             install: where Triton was unpacked.
             repository: the model repository, one folder a model.
             backends: the folder of our Python-based backends.
-            models: the names of the models to serve.
+            models: the models to serve; see `serve`.
             on_event: told about every change, in the event loop's thread; must return at once.
         """
         self._section, self._install = section, install
         self._repository, self._source = repository.absolute(), backends
-        self._desired, self._on_event = tuple(models), on_event
+        self._desired, self._on_event = _fingerprints(models), on_event
+        self._changing = asyncio.Lock()
         self._life: Life | None = None
         self._late = ""
 
@@ -74,8 +83,8 @@ class EmbeddedTriton:
         )
         self._board = Board(str(self._log.path), self._on_event)
         self._runtime = await asyncio.to_thread(self._prepare)
+        self._showcase = Showcase(self._repository, self._runtime, self._board.refused)
         try:
-            self._safe = self._expose(self._desired)
             self._process = await self._launch()
         except BaseException:
             self._runtime.remove()
@@ -129,19 +138,46 @@ class EmbeddedTriton:
         if self._board.failure:
             raise SetupError(self._board.failure)
 
-    async def serve(self, models: Sequence[str]) -> None:
-        """Serve these models from now on, and wait until that is so; files that changed are not loaded again."""
-        dropped = set(self._desired) - set(models)
-        self._desired = tuple(models)
-        self._safe = self._expose(models)
-        if self._life:
-            self._board.busy()
-            self._life.desire(self._safe)
-        for model in dropped:
-            self._board.forget(model)
+    def states(self) -> Mapping[str, SiteModel]:
+        """See `Site`."""
+        return self._board.states()
+
+    def memory(self) -> dict[str, int]:
+        """The memory of each model's backend processes, in bytes; a model without any is not named."""
+        return self._life.memory() if self._life else {}
+
+    async def wait_settled(self) -> None:
+        """See `Site`."""
+        await self._board.settled.wait()
+
+    async def serve(self, models: Models) -> None:
+        """See `Site`.
+
+        Raises:
+            SetupError: Triton could not be started; with the end of its log.
+        """
+        async with self._changing:
+            wanted = _fingerprints(models)
+            changed = {model: wanted[model] for model in wanted if self._desired.get(model) != wanted[model]}
+            dropped = self._desired.keys() - wanted.keys()
+            self._desired = wanted
+            await self._showcase.show(changed)
+            self._showcase.withdraw(dropped)
+            for model in dropped:
+                self._board.model(model, None)
+            if self._life:
+                self._board.busy()
+                self._life.desire(self._showcase.models)
         await self.wait_ready()
-        for model in dropped - set(self._desired):
-            self._runtime.hide(model)  # only now: Triton does not unload a model whose folder is gone
+        for model in dropped - self._desired.keys():
+            self._runtime.hide(model)  # only now: what is not in sight is not in the index
+
+    async def rehearse(self, model: str, folder: Path, sample: Sequence[Mapping[str, Any]]) -> None:
+        """See `Site`."""
+        async with self._showcase.candidate(model, folder) as name:
+            if self._life is None:
+                raise ControlError("Triton is being restarted; try again")
+            await self._life.rehearse(name, sample)
 
     def _prepare(self) -> RuntimeFolder:
         facts = preflight.check(os.environ, self._install)
@@ -165,31 +201,11 @@ class EmbeddedTriton:
             raise
         return runtime
 
-    def _expose(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Show Triton the models that are safe to show; note the others as failed. Returns the safe ones."""
-        safe = []
-        for model in dict.fromkeys(names):
-            reason = model_folders.why_unsafe(self._repository, model) or self._why_too_late(model)
-            if reason:
-                self._board.model_failed(model, reason)
-            else:
-                self._runtime.expose(model, self._repository / model)
-                safe.append(model)
-        return tuple(safe)
-
-    def _why_too_late(self, model: str) -> str | None:
-        if self._life is None or self._auto_complete or model_folders.is_complete(self._repository, model):
-            return None
-        return (
-            "its config.pbtxt leaves something out, and Triton was started for complete ones only, which is faster: "
-            "give max_batch_size, and name, data_type and dims of all inputs and outputs, or start Triton again"
-        )
-
     async def _launch(self) -> TritonProcess:
-        complete = [model_folders.is_complete(self._repository, model) for model in self._safe]
-        self._auto_complete = not complete or not all(complete)
+        async with self._changing:
+            auto_complete = await self._showcase.open(self._desired)
         command = launch.arguments(
-            self._section, self._ports, self._install, self._runtime, auto_complete=self._auto_complete
+            self._section, self._ports, self._install, self._runtime, auto_complete=auto_complete
         )
         process = await TritonProcess.launch(command, self._environment, self._runtime, self._log.path)
         self._board.launched(process.pid)
@@ -213,7 +229,7 @@ class EmbeddedTriton:
             if not self._board.was_live:
                 self._board.failed(f"Triton could not be started: {cause}")
                 return
-            self._board.died(cause, self._safe)
+            self._board.died(cause, self._showcase.models)
             await self._restart(backoff)
 
     async def _restart(self, backoff: Backoff) -> None:
@@ -225,7 +241,7 @@ class EmbeddedTriton:
                 self._process = await self._launch()
                 return
             except (SetupError, TimeoutError) as error:
-                self._board.died(str(error), self._safe)
+                self._board.died(str(error), self._showcase.models)
 
     async def _live(self) -> str:
         """See one tritonserver through to its end; says how it ended. Stops it when cancelled."""
@@ -252,8 +268,10 @@ class EmbeddedTriton:
             board=self._board,
             readable=lambda text: text.replace(str(self._runtime.models), str(self._repository)),
             load_timeout=self._section.load_timeout_seconds,
+            latest=lambda model: latest(self._repository / model),
+            cover_gone=self._runtime.cover_gone,
         )
-        life.desire(self._safe)
+        life.desire(self._showcase.models)
         return life
 
     async def _run_life(self, life: Life) -> None:
@@ -263,3 +281,7 @@ class EmbeddedTriton:
         except TimeoutError:
             self._late = f"it did not answer within {limit:g} s (triton.start_timeout_seconds), and "
             await self._process.stop(0)  # its end is noted as any other
+
+
+def _fingerprints(models: Models) -> dict[str, str]:
+    return dict(models) if isinstance(models, Mapping) else dict.fromkeys(models, "")

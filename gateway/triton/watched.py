@@ -2,6 +2,8 @@
 
 If a backend process ends before it has said hello, because of a missing file for instance, Triton waits for it without
 end. So a load is given up when its process is gone and the log says that it failed, and when its time is up.
+
+And where the folder of one model is gone, Triton gives no index of any.
 """
 
 from __future__ import annotations
@@ -9,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from gateway.repository.reconcile import ControlError, IndexRow, ModelControl
+from gateway.repository.model_control import ControlError, IndexRow, ModelControl
 from gateway.triton.log import LogReader
 from gateway.triton.stubs import StubWatch
 
@@ -29,8 +32,18 @@ _EARLY_END = re.compile(
 class WatchedControl:
     """A `ModelControl` whose loads end even if Triton's do not."""
 
-    def __init__(self, control: ModelControl, watch: StubWatch, log: LogReader) -> None:
-        self._control, self._watch, self._log = control, watch, log
+    def __init__(
+        self, control: ModelControl, watch: StubWatch, log: LogReader, cover_gone: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Prepare.
+
+        Args:
+            control: the Triton.
+            watch: its backend processes.
+            log: its log.
+            cover_gone: puts something in the place of model folders that are gone; says whether there were any.
+        """
+        self._control, self._watch, self._log, self._cover_gone = control, watch, log, cover_gone
 
     async def live(self) -> bool:
         """See `ModelControl`."""
@@ -39,12 +52,13 @@ class WatchedControl:
     async def load(self, model: str, timeout: float) -> None:
         """See `ModelControl`; the model's backend processes are known to the watch when this returns."""
         position = self._log.position()
+        before = set(self._watch.of(model))  # they serve what is ready, and go on if this load fails
         gone_since = time.monotonic()
         loading = asyncio.ensure_future(self._control.load(model, timeout))
         try:
             while not (await asyncio.wait({loading}, timeout=_LOOK_SECONDS))[0]:
                 self._watch.scan()
-                if self._watch.of(model):
+                if not before.issuperset(self._watch.of(model)):
                     gone_since = time.monotonic()
                 elif time.monotonic() - gone_since > _GONE_SECONDS and (end := early_end(self._log.since(position))):
                     raise ControlError(f"its backend process ended before the model was loaded: {end}")
@@ -53,7 +67,8 @@ class WatchedControl:
         except ControlError:
             await self._rest_if_the_server_died()
             self._watch.scan()
-            self._watch.kill(model)  # of a load that takes too long; after any other failure there is none
+            # Those of a load that takes too long; after any other failure there are none.
+            self._watch.kill(stub for stub in self._watch.of(model) if stub not in before)
             raise
         finally:
             loading.cancel()
@@ -74,7 +89,16 @@ class WatchedControl:
 
     async def index(self) -> Sequence[IndexRow]:
         """See `ModelControl`."""
-        return await self._control.index()
+        try:
+            return await self._control.index()
+        except ControlError:
+            if not self._cover_gone():
+                raise
+            return await self._control.index()
+
+    async def infer(self, model: str, inputs: Sequence[Mapping[str, Any]], timeout: float) -> int:
+        """See `ModelControl`."""
+        return await self._control.infer(model, inputs, timeout)
 
     async def instances(self, model: str, version: str) -> int:
         """See `ModelControl`."""

@@ -18,7 +18,7 @@ import pytest
 
 from gateway.config import TritonSection
 from gateway.core.errors import SetupError
-from gateway.repository.reconcile import ModelControl
+from gateway.repository.model_control import ModelControl
 from gateway.triton.control import TritonControl
 from gateway.triton.fetch import TritonInstall
 from gateway.triton.runtime import SHARED_MEMORY, RuntimeFolder, base_folder

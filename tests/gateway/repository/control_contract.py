@@ -10,7 +10,9 @@ import asyncio
 
 import pytest
 
-from gateway.repository.reconcile import ControlError, ModelControl
+from gateway.repository.model_control import ControlError, ModelControl
+
+SAMPLE = {"name": "X", "datatype": "FP32", "shape": [1], "data": [21.0]}
 
 
 async def a_model_is_served_from_its_load_to_its_unload(control: ModelControl) -> None:
@@ -21,6 +23,9 @@ async def a_model_is_served_from_its_load_to_its_unload(control: ModelControl) -
     assert await control.ready("add")
     assert ("add", "1", "READY") in {(row.name, row.version, row.state) for row in await control.index()}
     assert await control.instances("add", "1") == 1
+    assert await control.infer("add", [SAMPLE], 60) == 1
+    with pytest.raises(ControlError, match="expected 1 inputs but got 0"):
+        await control.infer("add", [], 60)
     await control.load("add", 60)  # again: nothing happens
     assert await control.ready("add")
     await control.unload("add", 60)

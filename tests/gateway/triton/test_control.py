@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from gateway.repository.reconcile import ControlError
+from gateway.repository.model_control import ControlError
 from gateway.triton.control import TritonControl
 
 Context = grpc.aio.ServicerContext[bytes, bytes]

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway.repository.reconcile import ControlError, FakeControl
+from gateway.repository.model_control import ControlError, FakeControl, IndexRow
+from gateway.triton import stubs
 from gateway.triton.board import Board
 from gateway.triton.life import Life
 from gateway.triton.log import LogReader
 from gateway.triton.runtime import SHARED_MEMORY
 from gateway.triton.status import Event, EventKind, ModelState
-from gateway.triton.stubs import find
+from gateway.triton.stubs import Stub, find
 
 from .conftest import StartStub, Until
 
@@ -76,7 +77,7 @@ class Stage:
 
     @asynccontextmanager
     async def living(self, *models: str) -> AsyncIterator[None]:
-        self.life.desire(models)
+        self.life.desire(dict.fromkeys(models, ""))
         task = asyncio.create_task(self.life.run(10))
         try:
             async with asyncio.timeout(10):
@@ -149,7 +150,7 @@ async def test_a_model_that_keeps_dying_is_healed_later_and_later(stage: StageFo
             await until(lambda: s.board.status().heals > before)  # noqa: B023 - waited for within the loop
         s.server.stubs["add"].kill()
         await until(lambda: s.board.status().models["add"].state is ModelState.HEALING)
-        assert "add" not in s.server.loaded  # clients hear that it is not ready, meanwhile
+        await until(lambda: "add" not in s.server.loaded)  # clients hear that it is not ready, meanwhile
     assert [event.seconds for event in s.events if event.kind is EventKind.MODEL_HEALING] == [0, 1, 2]
 
 
@@ -168,7 +169,7 @@ async def test_processes_that_end_because_a_model_is_unloaded_are_no_deaths(stag
     s = stage("add", "mul")
     async with s.living("add", "mul"):
         s.board.busy()
-        s.life.desire(["mul"])
+        s.life.desire(dict.fromkeys(["mul"], ""))
         await until(s.board.settled.is_set)
         assert s.server.loaded == {"mul"}
     assert EventKind.MODEL_HEALING not in s.kinds("add")
@@ -191,7 +192,7 @@ async def test_a_model_that_is_added_while_it_runs_is_loaded(stage: StageFor, un
     s = stage("add", "mul")
     async with s.living("add"):
         s.board.busy()
-        s.life.desire(["add", "mul"])
+        s.life.desire(dict.fromkeys(["add", "mul"], ""))
         await until(s.board.settled.is_set)
         assert s.server.loaded == {"add", "mul"}
         assert s.kinds("add") == [EventKind.MODEL_LOADING, EventKind.MODEL_READY]  # once
@@ -256,7 +257,7 @@ async def test_what_others_loaded_and_unloaded_stays_so_when_the_desired_models_
         await s.server.load("theirs", 10)
         await until(lambda: s.board.status().models["add"].state is ModelState.UNLOADED)
         s.board.busy()
-        s.life.desire(["add", "sub"])
+        s.life.desire(dict.fromkeys(["add", "sub"], ""))
         await until(s.board.settled.is_set)
         assert s.server.loaded == {"sub", "theirs"}
         assert s.board.status().models["add"].state is ModelState.UNLOADED
@@ -280,3 +281,112 @@ async def test_a_server_that_refuses_its_index_fails_its_models_and_lives_on(sta
     s.server.index = refuse  # type: ignore[method-assign,assignment]
     async with s.living("add"):
         assert s.board.status().models["add"].reason == "the repository index was refused"
+
+
+async def test_a_process_that_ends_is_no_death_as_long_as_triton_does_not_say_so(
+    stage: StageFor, start_stub: StartStub, until: Until
+) -> None:
+    s = stage("add")
+    async with s.living("add"):
+        answer, refused = s.server.index, 0
+
+        async def refuse() -> list[IndexRow]:
+            nonlocal refused
+            refused += 1
+            raise ControlError("Triton is busy")
+
+        s.server.index = refuse  # type: ignore[method-assign]
+        s.server.calls.clear()
+        s.server.stubs["add"].kill()
+        await until(lambda: refused)
+        assert s.server.calls == []
+        s.server.index = answer  # type: ignore[method-assign]
+        await until(lambda: s.board.status().heals == 1)
+
+
+async def test_a_triton_that_is_too_busy_to_give_its_index_keeps_what_it_has(stage: StageFor, until: Until) -> None:
+    s = stage("add")
+    async with s.living("add"):
+        refused = 0
+
+        async def refuse() -> list[IndexRow]:
+            nonlocal refused
+            refused += 1
+            raise ControlError("Triton is busy")
+
+        s.server.index = refuse  # type: ignore[method-assign]
+        await until(lambda: refused == 3)
+        assert s.board.status().models["add"].state is ModelState.READY
+
+
+async def test_a_version_that_is_not_ready_any_more_has_nothing_to_heal(stage: StageFor, until: Until) -> None:
+    s = stage("add")
+    async with s.living("add"):
+        s.server.calls.clear()
+        s.server.loaded.discard("add")
+        s.server._reasons["add"] = "unloaded"
+        s.server.stubs["add"].kill()
+        await until(lambda: s.board.status().models["add"].state is ModelState.UNLOADED)
+        assert s.server.calls == []
+
+
+async def test_a_process_that_one_look_at_the_processes_leaves_out_is_no_death(
+    stage: StageFor, start_stub: StartStub, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = stage("add")
+    async with s.living("add"):
+        missed = 0
+
+        def forgetful(server: int, models: Path) -> list[Stub]:
+            nonlocal missed
+            missed += 1
+            return find(server, models) if missed > 2 else []
+
+        replaced = start_stub("add", instance="add_1")  # a load that someone else asked for has other instances
+        monkeypatch.setattr(stubs, "find", forgetful)
+        s.server.calls.clear()
+        s.server.stubs["add"].kill()
+        await until(lambda: s.server.asked)
+        await until(lambda: is_watched(replaced.pid))
+        assert s.server.calls == []
+        assert s.board.status().heals == 0
+
+
+async def test_a_process_that_dies_while_its_model_is_in_hand_is_noticed_afterwards(
+    stage: StageFor, until: Until
+) -> None:
+    s = stage("add")
+    loaded = s.server.load
+
+    async def load_and_lose(model: str, timeout: float) -> None:
+        await loaded(model, timeout)
+        s.server.load = loaded  # type: ignore[method-assign]
+        await until(lambda: is_watched(s.server.stubs[model].pid))
+        s.server.stubs[model].kill()
+        s.server.stubs[model].wait()
+
+    s.server.load = load_and_lose  # type: ignore[method-assign]
+    async with s.living("add"):
+        await until(lambda: s.board.status().heals == 1)
+
+
+async def test_a_rehearsal_of_a_triton_that_is_being_started_is_refused(stage: StageFor) -> None:
+    s = stage("candidate")
+    with pytest.raises(ControlError, match="being started"):
+        await s.life.rehearse("candidate", [])
+
+
+async def test_a_rehearsal_ends_with_the_life_of_its_triton(stage: StageFor, until: Until) -> None:
+    s = stage("add", "candidate")
+    loading = asyncio.Event()
+
+    async def hang(model: str, timeout: float) -> None:
+        loading.set()
+        await asyncio.sleep(1000)
+
+    async with s.living("add"):
+        s.server.load = hang  # type: ignore[method-assign]
+        rehearsal = asyncio.create_task(s.life.rehearse("candidate", []))
+        await loading.wait()
+    with pytest.raises(ControlError, match="Triton ended while it was tried out"):
+        await rehearsal

@@ -85,6 +85,19 @@ def test_a_model_is_shown_and_hidden_at_a_safe_path(tmp_path: Path, runtime: Run
     assert list(runtime.models.iterdir()) == []
 
 
+def test_an_empty_folder_stands_for_a_model_whose_own_is_gone(tmp_path: Path, runtime: RuntimeFolder) -> None:
+    for model in ("add", "mul"):
+        (tmp_path / model).mkdir()
+        runtime.expose(model, tmp_path / model)
+    assert not runtime.cover_gone()
+    (tmp_path / "add").rmdir()
+    assert runtime.cover_gone()
+    assert list((runtime.models / "add").iterdir()) == []
+    assert (runtime.models / "mul").resolve() == tmp_path / "mul"
+    runtime.hide("add")
+    assert [path.name for path in runtime.models.iterdir()] == ["mul"]
+
+
 def test_removing_leaves_no_folder_and_no_shared_memory(runtime: RuntimeFolder) -> None:
     region = SHARED_MEMORY / f"{runtime.shared_memory_prefix}region"
     region.write_bytes(b"x")

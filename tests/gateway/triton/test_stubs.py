@@ -60,10 +60,22 @@ async def test_the_processes_of_one_model_can_be_ended(models: Path, start_stub:
     watch = StubWatch(os.getpid(), models, ended.append)
     first, second, other = start_stub("add"), start_stub("add", instance="add_1"), start_stub("mul")
     watch.scan()
-    watch.kill("add")
+    watch.kill(watch.of("add"))
     await until(lambda: len(ended) == 2)
     assert {stub.pid for stub in ended} == {first.pid, second.pid}
     assert other.poll() is None
+    watch.close()
+
+
+async def test_the_memory_of_a_models_processes_is_added_up(models: Path, start_stub: StartStub) -> None:
+    watch = StubWatch(os.getpid(), models, lambda _: None)
+    start_stub("add")
+    watch.scan()
+    one = watch.memory()["add"]
+    start_stub("add", instance="add_1")
+    watch.scan()
+    assert one > 0
+    assert watch.memory()["add"] > one
     watch.close()
 
 

@@ -1,10 +1,11 @@
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from gateway.repository.reconcile import ControlError, FakeControl
+from gateway.repository.model_control import ControlError, FakeControl, IndexRow
 from gateway.triton.log import LogReader
 from gateway.triton.stubs import StubWatch
 from gateway.triton.watched import WatchedControl, early_end
@@ -18,6 +19,22 @@ class Hanging(FakeControl):
     async def load(self, model: str, timeout: float) -> None:
         await asyncio.sleep(timeout)
         raise ControlError(f"it was not loaded within {timeout:g} s")
+
+
+class Spoilt(FakeControl):
+    """A Triton that gives no index as long as a model's folder is missing."""
+
+    spoilt = True
+
+    def mend(self) -> bool:
+        """Put another folder there."""
+        was, self.spoilt = self.spoilt, False
+        return was
+
+    async def index(self) -> Sequence[IndexRow]:
+        if self.spoilt:
+            raise ControlError("failed to stat file /models/add")
+        return await super().index()
 
 
 @pytest.fixture
@@ -44,11 +61,16 @@ async def test_a_load_whose_process_ended_early_is_given_up_with_the_reason(log:
 async def test_a_load_that_takes_too_long_loses_its_process(
     log: LogReader, models: Path, start_stub: StartStub, until: Until
 ) -> None:
-    stub = start_stub("add")
     watch = StubWatch(os.getpid(), models, lambda _: None)
+    served = start_stub("add", instance="of the version that is served")
+    watch.scan()
+    loading = asyncio.create_task(WatchedControl(Hanging([]), watch, log).load("add", 0.5))
+    await asyncio.sleep(0)
+    stub = start_stub("add")
     with pytest.raises(ControlError, match=r"not loaded within 0.5 s"):
-        await WatchedControl(Hanging([]), watch, log).load("add", 0.5)
+        await loading
     await until(lambda: stub.poll() is not None)
+    assert served.poll() is None
     watch.close()
 
 
@@ -76,3 +98,13 @@ async def test_a_load_that_works_has_made_its_processes_known(
 )
 def test_what_a_log_says_about_an_early_end(line: str, reason: str | None) -> None:
     assert early_end(f"before\n{line}\n") == reason
+
+
+async def test_a_model_folder_that_is_gone_spoils_no_index(log: LogReader, models: Path) -> None:
+    watch = StubWatch(os.getpid(), models, lambda _: None)
+    control = Spoilt(["add"])
+    assert [row.name for row in await WatchedControl(control, watch, log, control.mend).index()] == ["add"]
+    control.spoilt = True
+    with pytest.raises(ControlError, match="failed to stat"):
+        await WatchedControl(control, watch, log).index()
+    watch.close()

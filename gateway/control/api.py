@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from gateway.control.guard import Guard
+from gateway.control.models import Models
+from gateway.core.errors import GatewayError, ModelRefused
+
+_log = logging.getLogger("gateway.control")
 
 
 @dataclass(slots=True)
@@ -18,8 +28,14 @@ class StatusBoard:
     status: dict[str, Any] = field(default_factory=dict)
 
 
-def create_api(board: StatusBoard) -> Starlette:
-    """The ASGI application of the control port."""
+def create_api(board: StatusBoard, models: Models | None = None, hosts: Collection[str] = ()) -> Starlette:
+    """The ASGI application of the control port.
+
+    Args:
+        board: the status, which is kept up to date elsewhere.
+        models: answers for the models; None leaves them out.
+        hosts: names by which the API may be called, beside localhost and addresses.
+    """
 
     async def live(_: Request) -> Response:
         return JSONResponse({"live": True})
@@ -31,6 +47,41 @@ def create_api(board: StatusBoard) -> Starlette:
 
     async def index(request: Request) -> Response:
         base = str(request.base_url).rstrip("/")
-        return JSONResponse({"name": "triton-gateway control", "status": f"{base}/v1/status"})
+        pages = {"status": f"{base}/v1/status"} | ({"models": f"{base}/v1/models"} if models else {})
+        return JSONResponse({"name": "triton-gateway control"} | pages)
 
-    return Starlette(routes=[Route("/", index), Route("/health/live", live), Route("/v1/status", status)])
+    return Starlette(
+        routes=[
+            Route("/", index),
+            Route("/health/live", live),
+            Route("/v1/status", status),
+            *(models.routes() if models else ()),
+        ],
+        middleware=[Middleware(Guard, hosts=hosts)],
+        exception_handlers={
+            HTTPException: _refused,
+            GatewayError: _failed,
+            ClientDisconnect: _gone,
+            Exception: _broken,
+        },
+    )
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    """What the repository answers: a conflict with what is there, or that it cannot be changed now."""
+    assert isinstance(error, GatewayError)  # noqa: S101 - it is registered for nothing else
+    return JSONResponse({"error": error.message}, 409 if isinstance(error, ModelRefused) else 503)
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=400)  # nobody reads it
+
+
+async def _broken(_: Request, error: Exception) -> Response:
+    _log.error("a request failed inside the control API", exc_info=error)
+    return JSONResponse({"error": "failed inside the control API; its log says why"}, 500)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
+from gateway.repository.progress import News, NewsKind
 from gateway.triton.status import Event, EventKind
 
 _INDENT = "  "
@@ -24,6 +25,15 @@ _LINES = {
     EventKind.RESTARTING: "[yellow]! Triton is started again in {seconds}[/]",
 }
 """What is worth a line; a person need not know of the other events."""
+
+_NEWS = {
+    NewsKind.DROPPED: "[dim]{model}: looking at {message} ...[/]",
+    NewsKind.PUBLISHED: "[green]✓[/] {model} version {message} is published ({seconds})",
+    NewsKind.REFUSED: "[red]✗ {model} is refused:[/] {message}",
+    NewsKind.CHANGED: "[yellow]! {model} was changed by hand: {message}[/]",
+    NewsKind.REMOVED: "[yellow]! {model} was removed from the repository[/]",
+    NewsKind.TROUBLE: "[yellow]! {message}[/]",
+}
 
 
 def reach(address: str) -> str:
@@ -59,6 +69,13 @@ class Narrator:
         line = self._line(event)
         if line:
             self._console.print(f"{_INDENT}{line}", highlight=False, soft_wrap=True)
+
+    def news(self, news: News) -> None:
+        """Say what happened to the repository."""
+        line = _NEWS[news.kind].format(
+            model=escape(news.model), message=escape(news.message), seconds=f"{news.seconds or 0.0:.1f} s"
+        )
+        self._console.print(f"{_INDENT}{line}", highlight=False, soft_wrap=True)
 
     def died(self, process: str, status: int, delay: float) -> None:
         """Say that a process of the gateway is gone, and when its replacement comes."""

@@ -12,7 +12,6 @@ import signal
 import time
 from collections.abc import Collection, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -28,27 +27,20 @@ from gateway.narrate import Narrator, reach
 from gateway.processes import Child
 from gateway.reload import ConfigFile, change
 from gateway.repository.samples import fetch_samples
-from gateway.repository.scan import ModelFolder, installed_frameworks, scan
+from gateway.repository.scan import installed_frameworks
 from gateway.sockets import bind
+from gateway.stock import Stock
 from gateway.triton.fetch import TritonInstall, default_cache_dir, ensure_triton
 from gateway.triton.status import Event, ModelState
 from gateway.triton.supervise import EmbeddedTriton
 
 _CONTROL_STOP_SECONDS = 3.0
+_PUBLISH_SECONDS = 0.1
 _ASK_SECONDS = 2.0  # for an external Triton to say at the start whether it is ready
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What is on disk and fit to be served."""
-
-    install: TritonInstall
-    models: tuple[ModelFolder, ...]
-    skipped: tuple[ModelFolder, ...]
-
-
-def prepare(config: Config, console: Console) -> Prepared:
-    """Fetch what the embedded Triton needs, and see which models it can serve.
+def prepare(config: Config, console: Console) -> TritonInstall:
+    """Fetch what the embedded Triton needs, and the sample models that the repository's manifest names.
 
     Raises:
         SetupError: something is missing and cannot be had; the message says what to do.
@@ -58,10 +50,7 @@ def prepare(config: Config, console: Console) -> Prepared:
     install = ensure_triton(config.triton.cache_dir or default_cache_dir(os.environ), console)
     if (repository / "manifest.yaml").exists():
         fetch_samples(repository, frameworks, console)
-    folders = scan(repository, config.repository.frameworks)
-    models = tuple(folder for folder in folders if folder.problem is None)
-    skipped = tuple(folder for folder in folders if folder.problem is not None)
-    return Prepared(install, models, skipped)
+    return install
 
 
 def frameworks_of(config: Config) -> Collection[str]:
@@ -98,14 +87,16 @@ class Gateway:
         self._started = time.monotonic()
         self._addresses: dict[str, str] = {}
         self._triton: EmbeddedTriton | None = None
+        self._stock: Stock | None = None
+        self._publishing: asyncio.TimerHandle | None = None
         self._fleet: Fleet | None = None
         self._control = Child("control", self._config, self._control_died, self._publish)
 
-    async def run(self, prepared: Prepared | None, demo: bool) -> None:
+    async def run(self, install: TritonInstall | None, demo: bool) -> None:
         """Start everything, show it, and stay until SIGINT or SIGTERM.
 
         Args:
-            prepared: what the embedded Triton serves; None for external ones.
+            install: where the embedded Triton was unpacked; None for external ones.
             demo: whether the main job is shown once everything is ready.
 
         Raises:
@@ -115,23 +106,26 @@ class Gateway:
         if not self._console.is_terminal:  # on a terminal SIGHUP says that it was closed, and ends everything
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._file.look_again)
         async with AsyncExitStack() as stack:
-            await _unless(stop, self._serve(prepared, demo, stack))
+            await _unless(stop, self._serve(install, demo, stack))
             self._console.print("Stopping: requests in flight are finished first ...")
         self._console.print("Stopped.")
 
-    async def _serve(self, prepared: Prepared | None, demo: bool, stack: AsyncExitStack) -> None:
-        await self._start(prepared, stack)
+    async def _serve(self, install: TritonInstall | None, demo: bool, stack: AsyncExitStack) -> None:
+        await self._start(install, stack)
         if demo:
             await self._demonstrate()
         self._console.print("[bold]Serving.[/] Ctrl-C stops.")
         while True:
             await self._file.changed()
-            self._follow()
+            await self._follow()
 
-    async def _start(self, prepared: Prepared | None, stack: AsyncExitStack) -> None:
+    async def _start(self, install: TritonInstall | None, stack: AsyncExitStack) -> None:
         with self._narrator.working("Starting"):
-            if prepared is not None:
-                await self._start_triton(prepared, stack)
+            if install is not None:
+                await self._start_triton(install, stack)
+            elif self._loaded.repository.fill_upstreams:
+                stock = await self._open_stock(stack)
+                await stock.use_upstreams(self._loaded.upstreams)
             stack.push_async_callback(self._control.stop, _CONTROL_STOP_SECONDS)
             self._addresses |= await self._control.start()
             self._keep_control_port()
@@ -140,6 +134,9 @@ class Gateway:
             await self._fleet.start()
             self._addresses |= self._fleet.addresses
             self._publish()
+            if self._stock is not None:
+                keeper = asyncio.create_task(self._stock.run(), name="repository")
+                stack.push_async_callback(_end, keeper)
             if self._triton is not None:
                 await self._triton.wait_ready()
         self._publish()
@@ -149,15 +146,21 @@ class Gateway:
             ready = await asyncio.gather(*(_is_ready(upstream) for upstream in upstreams))
             self._narrator.upstreams({each.label: is_ready for each, is_ready in zip(upstreams, ready, strict=True)})
 
-    async def _start_triton(self, prepared: Prepared, stack: AsyncExitStack) -> None:
-        for folder in prepared.skipped:
-            self._narrator.skipped(folder.name, str(folder.problem))
-        names = [folder.name for folder in prepared.models]
+    async def _open_stock(self, stack: AsyncExitStack) -> Stock:
+        stock = Stock(self._loaded.repository, self._publish, self._narrator.news, self._on_event)
+        self._stock = await stack.enter_async_context(stock)
+        for name, problem in stock.problems.items():
+            self._narrator.skipped(name, problem)
+        return stock
+
+    async def _start_triton(self, install: TritonInstall, stack: AsyncExitStack) -> None:
+        stock = await self._open_stock(stack)
         repository = self._loaded.repository.path
         triton = EmbeddedTriton(
-            self._loaded.triton, prepared.install, repository, asset("backends"), names, self._on_event
+            self._loaded.triton, install, repository, asset("backends"), stock.served, self._on_event
         )
         self._triton = await stack.enter_async_context(triton)
+        stock.use_embedded(triton)
         embedded = UpstreamSection(name="embedded", http=triton.http_address, grpc=triton.grpc_address)
         self._fixed["upstreams"] = (embedded,)
 
@@ -170,7 +173,7 @@ class Gateway:
         port = int(self._addresses["control"].rpartition(":")[2])
         self._fixed["control"] = self._loaded.control.model_copy(update={"port": port})
 
-    def _follow(self) -> None:
+    async def _follow(self) -> None:
         """Read the configuration again; what can change while requests are served does."""
         try:
             found = change(self._loaded, self._file.read())
@@ -182,6 +185,8 @@ class Gateway:
             self._reload = {"error": None, "waiting": found.waiting}
             if found.applied and self._fleet is not None:
                 self._fleet.tell(self._config())
+            if "upstreams" in found.applied and self._stock is not None:
+                await self._stock.use_upstreams(self._loaded.upstreams)
             self._narrator.reloaded(found.applied, found.waiting)
         self._publish()
 
@@ -207,7 +212,12 @@ class Gateway:
         self._narrator.died("control", status, delay)
 
     def _publish(self) -> None:
-        """Tell the control process how things are."""
+        """Tell the control process how things are, soon: a thousand models become ready in a thousand steps."""
+        if self._publishing is None:
+            self._publishing = asyncio.get_running_loop().call_later(_PUBLISH_SECONDS, self._publish_now)
+
+    def _publish_now(self) -> None:
+        self._publishing = None
         self._control.tell(
             {
                 "version": version("triton-gateway"),
@@ -217,8 +227,14 @@ class Gateway:
                 "config": {"file": str(self._file.path) if self._file.path else None, **self._reload},
                 "upstreams": [upstream.model_dump() for upstream in self._config().upstreams],
                 "triton": self._triton.status().as_dict() if self._triton is not None else None,
+                "repository": self._stock.status() if self._stock is not None else None,
             }
         )
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _is_ready(upstream: UpstreamSection) -> bool:

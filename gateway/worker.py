@@ -66,11 +66,19 @@ async def data() -> None:
 async def control() -> None:
     """The control process: its own port, no part in any request."""
     from gateway.control.api import StatusBoard, create_api  # noqa: PLC0415
+    from gateway.control.models import Models  # noqa: PLC0415
+    from gateway.control.upload import Uploads  # noqa: PLC0415
     from gateway.frontends.server import HttpServer  # noqa: PLC0415
+    from gateway.repository.records import Records  # noqa: PLC0415
+    from gateway.repository.store import Store  # noqa: PLC0415
 
     async def start(parent: Parent, stack: AsyncExitStack) -> Role:
-        board, section = StatusBoard(), parent.config.control
-        server = HttpServer(create_api(board), section.host, section.port, "control.port", drain_seconds=1)
+        board, section, repository = StatusBoard(), parent.config.control, parent.config.repository
+        store = Store(repository.path, repository.keep_versions)
+        uploads = Uploads(repository.path, store.staging, section.max_upload_mib * 2**20)
+        models = Models(store, Records(repository.path), uploads, lambda: board.status)
+        api = create_api(board, models, hosts=[section.host])
+        server = HttpServer(api, section.host, section.port, "control.port", drain_seconds=1)
         await stack.enter_async_context(server)
 
         async def hear(message: dict[str, Any]) -> None:

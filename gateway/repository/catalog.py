@@ -15,6 +15,8 @@ from gateway.repository.description import Description, Tensor
 if TYPE_CHECKING:
     from gateway.repository.record import FileRecord, ModelRecord, VersionRecord
 
+_READY = "ready"
+_OF_DROPS = frozenset({"preparing", "refused"})
 UNKNOWN = "unknown"
 """The state of a model that no running gateway tells of."""
 
@@ -175,6 +177,7 @@ def entry(name: str, record: ModelRecord | None, live: Mapping[str, Any]) -> Ent
         live: what the running gateway tells of it; empty where it tells nothing.
     """
     sites = live.get("sites") or {}
+    state, reason = _state(live, sites)
     versions = _versions(record.versions if record else {}, sites)
     serving = (version.number for version in versions if version.state == "serving")
     shown = next(serving, record.served if record else None)
@@ -182,8 +185,8 @@ def entry(name: str, record: ModelRecord | None, live: Mapping[str, Any]) -> Ent
     memory = [site["memory_mib"] for site in sites.values() if site.get("memory_mib") is not None]
     return Entry(
         name=name,
-        state=live.get("state") or UNKNOWN,
-        reason=live.get("reason") or "",
+        state=state,
+        reason=reason,
         step=live.get("step") or "",
         since=live.get("since") or "",
         drop=live.get("drop"),
@@ -195,6 +198,14 @@ def entry(name: str, record: ModelRecord | None, live: Mapping[str, Any]) -> Ent
         checks=current.checks if current else (),
         sample=current.sample if current else (),
     )
+
+
+def _state(live: Mapping[str, Any], sites: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
+    """What is the matter with a model; a drop that is refused or prepared does not change that an older one serves."""
+    state, reason = live.get("state") or UNKNOWN, live.get("reason") or ""
+    if live.get("drop") and state in _OF_DROPS and any(site.get("versions") for site in sites.values()):
+        return _READY, f"{live['drop']} is {state}: {reason}" if reason else ""
+    return state, reason
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

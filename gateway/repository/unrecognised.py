@@ -80,6 +80,8 @@ def _why(source: Path, known: Sequence[Kind | Wrapper]) -> str:
 
 
 def _why_not_folder(folder: Path, known: Sequence[Kind | Wrapper]) -> str:
+    if folder.suffix.lower() == ".mlpackage" or {"Manifest.json", "Data"} <= {path.name for path in folder.iterdir()}:
+        return _APPLE.format(name=f"the folder '{folder.name}'")
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     models = [path.name for path in entries if any(each.recognise(path) for each in known)]
     if not entries:

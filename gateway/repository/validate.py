@@ -24,6 +24,7 @@ from gateway.repository.triton_module import OnlyInTriton
 
 _FRAMEWORKS = {"onnx": "ONNX Runtime", "pytorch": "PyTorch", "tensorflow": "TensorFlow"}
 _NOT_ALONE = ("ensemble_scheduling", "sequence_batching")
+_GIVE_SAMPLE = "give inputs that it accepts in a sample .npz, one array for each input"
 _EXPECTED = "if that is to be expected, say so in model.yaml:"
 
 
@@ -128,7 +129,7 @@ class _Trial:
             shown = ", ".join(f"{name} {show(array.shape)}" for name, array in inputs.items())
             self.note("run", f"on {'a sample' if self._hints.sample is None else self._hints.sample.name}: {shown}")
             return inputs, outputs
-        given = "" if self._hints.sample else "; give inputs that it accepts in a sample .npz, one array for each input"
+        given = "" if self._hints.sample else f"; {_GIVE_SAMPLE}"
         raise ModelRefused(f"{refusal.message if refusal else 'there is no sample'}{given}")
 
     def check_outputs(self, outputs: Mapping[str, Array]) -> None:
@@ -142,9 +143,10 @@ class _Trial:
             if array.dtype != wanted and not (datatype == BYTES and array.dtype.kind in "SUO"):
                 raise ModelRefused(f"output {name!r} is {array.dtype}, but {datatype} was said; convert it with astype")
             if not fits(array.shape, shapes[name]):
+                given = "" if self._hints.sample else f", or {_GIVE_SAMPLE}"
                 raise ModelRefused(
-                    f"output {name!r} has the shape {show(array.shape)}, but {show(shapes[name])} was said "
-                    "(-1 is any size); correct one of them"
+                    f"output {name!r} has the shape {show(array.shape)} on the sample, but {show(shapes[name])} was "
+                    f"said by the model or its configuration (-1 is any size); say -1 where the size varies{given}"
                 )
         self.note("outputs", ", ".join(f"{name} {show(outputs[name].shape)}" for name in self._output_types))
 
@@ -174,7 +176,8 @@ class _Trial:
 
     def compare(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array], kind: Kind) -> None:
         """The framework itself gives the same."""
-        framework = _FRAMEWORKS.get(self._description.framework or "", kind.title.partition(" (")[0])
+        title = self._description.origin.get("model", kind.title)  # of what is inside of a model folder
+        framework = _FRAMEWORKS.get(self._description.framework or "", title.partition(" (")[0])
         if "compared" in self._description.origin:  # with the framework itself, when it was converted
             framework = "the converted model"
         self._step(f"running the model in {framework}")

@@ -19,6 +19,7 @@ from typing import Any, Self
 from gateway.config import UpstreamSection
 from gateway.core.errors import GatewayError
 from gateway.repository import rehearsal
+from gateway.repository.checked import CheckedControl
 from gateway.repository.model_control import ControlError
 from gateway.repository.reconcile import Reconciler
 from gateway.repository.site import SiteModel
@@ -54,7 +55,7 @@ class ExternalTriton:
         self._board = Board("", on_event)
         self._desired: dict[str, str] | None = None
         self._reconciler = Reconciler(
-            self._control,
+            CheckedControl(self._control, self._repository),
             load_timeout,
             self._board.model,
             on_settled=self._board.ready,

@@ -20,6 +20,7 @@ from typing import Any, Self
 from gateway.backoff import Backoff
 from gateway.config import TritonSection
 from gateway.core.errors import SetupError
+from gateway.repository.checked import CheckedControl
 from gateway.repository.model_control import ControlError
 from gateway.repository.site import SiteModel
 from gateway.repository.versions import latest
@@ -261,7 +262,7 @@ class EmbeddedTriton:
 
     def _new_life(self, control: TritonControl) -> Life:
         life = Life(
-            control=control,
+            control=CheckedControl(control, self._repository),
             pid=self._process.pid,
             models=self._runtime.models,
             log=self._log,

@@ -25,7 +25,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_help_lists_what_there_is() -> None:
     result = run("--help")
     assert result.exit_code == 0
-    for command in ("up", "serve", "status", "models", "config"):
+    for command in ("up", "serve", "status", "models", "config", "completion"):
         assert f"  {command} " in result.output
     assert "data process" not in result.output
 
@@ -72,10 +72,16 @@ def test_models_list_says_what_can_be_served(elsewhere: Path) -> None:
     (model / "1").mkdir(parents=True)
     (model / "1" / "model.py").write_text("")
     (model / "config.pbtxt").write_text('backend: "python"')
-    assert json.loads(run("models", "list", "--json").output) == [
-        {"name": "m", "backend": "python", "versions": [1], "problem": None}
-    ]
-    assert "yes" in run("models", "list").output
+    (elsewhere / "model_repository" / "n" / "1").mkdir(parents=True)
+    good, bad = json.loads(run("models", "list", "--json").output)
+    assert (good["name"], good["state"], good["problem"]) == ("m", "unknown", None)
+    assert (bad["name"], "no version folder with a model file" in bad["problem"]) == ("n", True)
+    assert "n: there is no version folder" in run("models", "list").output
+
+
+def test_misuse_is_exit_code_1_because_2_says_that_something_is_not_served() -> None:
+    for arguments in (("--none",), ("none",), ("up", "--none"), ("models", "none"), ("config", "none")):
+        assert run(*arguments).exit_code == 1
 
 
 def test_models_fetch_says_what_is_there_already(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,7 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
         ),
         ("upstreams: [{http: a:1}]\n", "gateway.yaml:1: upstreams.0.grpc: field required"),
         ("http: [\n", "gateway.yaml:2: this is not YAML: expected the node content, but found '<stream end>'"),
-        ("- http\n", "gateway.yaml:1: expected sections such as `http:`, found list"),
+        ("- http\n", "gateway.yaml:1: expected keys such as `http:`, found list"),
         ("triton:\n  host: 0.0.0.0\n", "gateway.yaml:2: triton.host: the embedded Triton has no access control"),
         ("repository:\n  frameworks:\n  - caffe\n", "gateway.yaml:3: repository.frameworks.0: input should be"),
     ],

@@ -4,6 +4,7 @@ import pytest
 from rich.console import Console
 
 from gateway.narrate import Narrator, reach
+from gateway.repository.progress import News, NewsKind
 from gateway.triton.status import Event, EventKind
 
 
@@ -30,6 +31,24 @@ def narrator(told: io.StringIO) -> Narrator:
 )
 def test_what_matters_gets_a_line(narrator: Narrator, told: io.StringIO, event: Event, line: str) -> None:
     narrator.tell(event)
+    assert told.getvalue().rstrip("\n") == line
+
+
+@pytest.mark.parametrize(
+    ("news", "line"),
+    [
+        (News(NewsKind.DROPPED, "fraud", "fraud.onnx"), "  fraud: looking at fraud.onnx ..."),
+        (News(NewsKind.PUBLISHED, "fraud", "3", 1.24), "  ✓ fraud version 3 is published (1.2 s)"),
+        (News(NewsKind.REFUSED, "fraud", "a [pickle]"), "  ✗ fraud is refused: a [pickle]"),
+        (News(NewsKind.CHANGED, "m", "1/a: was changed"), "  ! m was changed by hand: 1/a: was changed"),
+        (News(NewsKind.REMOVED, "m"), "  ! m was removed from the repository"),
+        (News(NewsKind.TROUBLE, message="the disk is full"), "  ! the disk is full"),
+    ],
+)
+def test_what_happens_in_the_repository_gets_a_line(
+    narrator: Narrator, told: io.StringIO, news: News, line: str
+) -> None:
+    narrator.news(news)
     assert told.getvalue().rstrip("\n") == line
 
 

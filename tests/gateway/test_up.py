@@ -73,8 +73,11 @@ class Running:
         return found[1]
 
     async def status(self) -> Any:
-        async with httpx.AsyncClient(trust_env=False) as client:
-            return (await client.get(f"http://{self.address('control')}/v1/status")).json()
+        """What the control process tells, once it was told something itself."""
+        async with asyncio.timeout(10), httpx.AsyncClient(trust_env=False) as client:
+            while (reply := await client.get(f"http://{self.address('control')}/v1/status")).status_code == 503:
+                await asyncio.sleep(0.02)
+            return reply.json()
 
     async def infer(self) -> httpx.Response:
         body = {"inputs": [{"name": "IN", "shape": [1], "datatype": "INT32", "data": [1]}]}
@@ -107,6 +110,11 @@ async def triton() -> AsyncIterator[FakeTriton]:
         yield triton
 
 
+def seen_by_the_first(status: Any) -> Any:
+    """The upstreams, as the first worker sees them."""
+    return status["workers"][0].get("upstreams", ())
+
+
 def in_front_of(config: Config, *addresses: tuple[str, str]) -> Config:
     upstreams = tuple(UpstreamSection(http=http, grpc=grpc) for http, grpc in addresses)
     return config.model_copy(update={"upstreams": upstreams})
@@ -126,9 +134,9 @@ async def test_it_says_which_external_tritons_are_ready(config: Config, start: S
     assert f"✓ {triton.http} is ready" in running.told
     assert "No external Triton" not in running.told
     async with asyncio.timeout(10):
-        while len((status := await running.status())["workers"][0].get("upstreams", ())) < 2:
+        while not (status := await running.status())["workers"] or len(seen_by_the_first(status)) < 2:
             await asyncio.sleep(0.02)
-    assert [each["healthy"] for each in status["workers"][0]["upstreams"]] == [True, False]
+    assert [each["healthy"] for each in seen_by_the_first(status)] == [True, False]
     assert status["config"] == {"file": None, "error": None, "waiting": []}
 
 
@@ -146,6 +154,23 @@ async def test_the_signal_under_load_fails_no_request_that_has_come(
     triton.upstream.gate.set()
     assert [reply.status_code for reply in await asyncio.gather(*requests)] == [200] * 20
     await stopping
+
+
+async def test_external_tritons_are_filled_from_the_repository(
+    config: Config, start: Start, triton: FakeTriton, tmp_path: Path
+) -> None:
+    for name in ("echo", "not a name"):
+        (tmp_path / name / "1").mkdir(parents=True)
+        (tmp_path / name / "1" / "model.py").write_text("")
+        (tmp_path / name / "config.pbtxt").write_text('backend: "python"')
+    repository = config.repository.model_copy(update={"path": tmp_path, "fill_upstreams": True})
+    running = await start(in_front_of(config, (triton.http, triton.grpc)).model_copy(update={"repository": repository}))
+    async with asyncio.timeout(20):
+        while not (told := (await running.status())["repository"])["models"]["echo"]["sites"]:
+            await asyncio.sleep(0.02)
+    assert told["path"] == str(tmp_path)
+    assert told["models"]["not a name"]["state"] == "refused"
+    assert "not a name" in running.told
 
 
 async def test_a_port_that_is_taken_meanwhile_ends_it_with_the_reason(config: Config) -> None:
@@ -197,8 +222,10 @@ class TestTheConfigurationChanges:
         stop.set()
         await caller
         assert set(statuses) == {200}
-        status = await running.status()
-        assert status["config"] == {"file": str(file.path), "error": None, "waiting": ["workers"]}
+        async with asyncio.timeout(10):
+            while not (told := (await running.status())["config"])["waiting"]:
+                await asyncio.sleep(0.02)
+        assert told == {"file": str(file.path), "error": None, "waiting": ["workers"]}
 
     async def test_a_broken_one_is_refused_and_the_old_one_stays(self, file: ConfigFile, start: Start) -> None:
         running = await start(file.read(), file)

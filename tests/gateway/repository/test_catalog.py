@@ -109,3 +109,15 @@ def test_a_version_tells_its_files_without_what_is_in_them() -> None:
 def test_the_nearest_name_is_what_was_meant() -> None:
     assert nearest("irsi", ["iris", "magika"]) == "iris"
     assert nearest("xyz", ["iris"]) is None
+
+
+def test_a_refused_drop_does_not_change_that_the_older_version_serves() -> None:
+    live = {
+        "state": "refused",
+        "reason": "no ONNX",
+        "drop": "m.onnx",
+        "sites": {"a": {"state": "ready", "versions": [1]}},
+    }
+    told = entry("m", None, live)
+    assert (told.state, told.reason) == ("ready", "m.onnx is refused: no ONNX")
+    assert entry("m", None, {**live, "sites": {}}).state == "refused"

@@ -1,0 +1,1 @@
+"""The subcommands of `triton-gateway`, one file for each group of them."""

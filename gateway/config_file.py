@@ -40,7 +40,9 @@ def read(model: type[Model], path: Path | None, overrides: tuple[str, ...] = ())
     if values is None:
         values = {}
     if not isinstance(values, dict):
-        raise ConfigError(f"{where}:1: expected keys such as `{next(iter(model.model_fields))}:`, found {type(values).__name__}")
+        raise ConfigError(
+            f"{where}:1: expected keys such as `{next(iter(model.model_fields))}:`, found {type(values).__name__}"
+        )
     for override in overrides:
         _override(values, override)
     try:

@@ -14,7 +14,7 @@ from gateway.repository.shapes import fits
 from gateway.repository.warmup import Warmup
 
 DEFAULT_MAX_BATCH_SIZE = 64
-_OF_TABLES = 1024  # trees are asked about many rows at once, and each costs next to nothing
+_OF_TABLES = 1024  # these are asked about many rows at once, and each costs next to nothing
 
 # A model has one scheduler, whichever was written by hand.
 _SCHEDULERS = frozenset({"dynamic_batching", "ensemble_scheduling", "sequence_batching"})
@@ -95,7 +95,7 @@ def _max_batch_size(by_hand: str, config: Any, description: Description, hints: 
         )
     if not batched:
         return 0
-    default = _OF_TABLES if description.backend == "fil" else DEFAULT_MAX_BATCH_SIZE
+    default = _OF_TABLES if description.backend == "fil" or description.kind == "skops" else DEFAULT_MAX_BATCH_SIZE
     return default if hints.max_batch_size is None else hints.max_batch_size
 
 

@@ -96,7 +96,7 @@ class _Guess:
     def array(self, tensor: Tensor, shape: tuple[int, ...], random: np.random.Generator, length: int) -> Array:
         dtype = NUMPY_NAMES[tensor.datatype]
         if tensor.datatype == BYTES:
-            return np.full(shape, b"text", object)
+            return np.full(shape, b"text" if self.fill is None else str(self.fill).encode(), object)
         if tensor.datatype == "BOOL":
             return np.full(shape, self.fill != 0)
         if self.fill is not None:

@@ -85,6 +85,12 @@ def test_hints_that_contradict_are_refused() -> None:
         config("max_batch_size: 4", hints=Hints(max_batch_size=8))
 
 
+@pytest.mark.parametrize(("kind", "backend"), [("xgboost", "fil"), ("skops", "fil"), ("skops", "onnxruntime")])
+def test_models_of_tables_take_many_rows_at_once(kind: str, backend: str) -> None:
+    model = dataclasses.replace(MODEL, kind=kind, backend=backend, filename="")
+    assert config(model=model)[1].max_batch_size == 1024
+
+
 def test_another_file_name_than_the_backends_own_is_written() -> None:
     model = dataclasses.replace(MODEL, backend="pytorch", filename="model.pt2")
     assert config(model=model)[1].default_model_filename == "model.pt2"

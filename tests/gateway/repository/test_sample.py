@@ -91,6 +91,11 @@ def test_a_model_of_fixed_sizes_is_tried_with_three_kinds_of_values() -> None:
     assert [len(guesses), guesses[1]["x"].max(), guesses[2]["x"].min()] == [3, 0, 1]
 
 
+def test_a_model_that_reads_numbers_from_texts_is_tried_with_numbers() -> None:
+    texts = [guess["x"].tolist() for guess in candidates(described(Tensor("x", "BYTES", (1,)), batches=False))]
+    assert texts == [[b"text"], [b"0"], [b"1"]]
+
+
 def test_all_dimensions_of_any_size_agree_in_the_later_guesses() -> None:
     inputs = (Tensor("input", "FP32", (-1, -1)), Tensor("state", "FP32", (2, -1, 128)))
     for guess in islice(candidates(described(*inputs, batches=False)), 5):

@@ -22,7 +22,6 @@ from gateway.repository.unrecognised import explain
         ("model.pth", b"1234", "weights without the network"),
         ("model.tflite", b"1234", "tf.saved_model.save"),
         ("model.gguf", b"GGUF", "language model for llama.cpp"),
-        ("model.engine", b"ftrt", "rename it to model.plan"),
         ("saved_model.pb", b"1234", "the whole folder"),
         ("model.py", b"pass", "folder with model.py"),
         ("notes.docx", b"1234", "'notes.docx' is no model that is known here"),
@@ -61,6 +60,13 @@ def test_a_hugging_face_folder_is_told_how_to_export(tmp_path: Path) -> None:
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).write_bytes(b"{}")
     assert "optimum-cli export onnx" in explain(tmp_path, KINDS)
+
+
+@pytest.mark.parametrize("name", ["model.mlpackage", "renamed"])
+def test_a_core_ml_package_is_called_so(tmp_path: Path, name: str) -> None:
+    (tmp_path / name / "Data").mkdir(parents=True)
+    (tmp_path / name / "Manifest.json").write_bytes(b"{}")
+    assert f"the folder '{name}' is a Core ML model" in explain(tmp_path / name, KINDS)
 
 
 def test_a_name_with_braces_is_shown_as_it_is(tmp_path: Path) -> None:

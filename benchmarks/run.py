@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import chain, idle, latency, load, machine, memory, proxies, report, tools
+from benchmarks import chain, idle, latency, load, machine, memory, models_1000, proxies, report, tools
 from benchmarks.context import Context, Progress
 from benchmarks.peers import measure as peers
 from benchmarks.service import Cores
@@ -28,6 +28,7 @@ PARTS: dict[str, Callable[[Context], dict[str, Any]]] = {
     "memory": memory.run,
     "idle": idle.run,
     "chain": chain.run,
+    "models": models_1000.run,
     "peers": peers.run,
 }
 

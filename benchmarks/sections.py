@@ -99,6 +99,14 @@ def _chain_verdicts(part: Row) -> list[Verdict]:
     ]
 
 
+def _model_verdicts(part: Row) -> list[Verdict]:
+    triton, gateway = (find(part["rows"], engine=engine)[0] for engine in ("triton", "gateway"))
+    return [
+        (f"{part['count']:,} models, {what}, more than Triton alone", "< 5 s", f"{gateway[what] - triton[what]:.2f} s")
+        for what in ("start", "index", "change")
+    ]
+
+
 def _peer_verdicts(part: Row) -> list[Verdict]:
     found = []
     most = max(distinct(part["cells"], "concurrency"), default=0)
@@ -121,6 +129,7 @@ _JUDGES: dict[str, Callable[[Row], list[Verdict]]] = {
     "memory": _memory_verdicts,
     "idle": _idle_verdicts,
     "chain": _chain_verdicts,
+    "models": _model_verdicts,
     "peers": _peer_verdicts,
 }
 
@@ -246,6 +255,12 @@ def chain(part: Row) -> list[str]:
     return [table(("policies", "added CPU us per call"), rows)]
 
 
+def models(part: Row) -> list[str]:
+    """What many models cost."""
+    rows = [(row["engine"], *(f"{row[what]:.2f}" for what in ("start", "index", "change"))) for row in part["rows"]]
+    return [table((f"{part['count']:,} models, seconds", "start", "index", "one change"), rows)]
+
+
 def peers(part: Row) -> list[str]:
     """Throughput as a share of ONNX Runtime's own, and latency."""
     pieces = []
@@ -278,6 +293,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Row], list[str]]]] = {
     "memory": ("Memory under load", memory),
     "idle": ("Idle connections", idle),
     "chain": ("The chain of policies", chain),
+    "models": ("Many models in the repository", models),
     "peers": ("Peers: real models end to end", peers),
 }
 PLOTS = {"proxies": ("cpu",), "memory": ("memory",), "peers": ("peers",)}

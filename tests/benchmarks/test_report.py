@@ -58,6 +58,13 @@ def test_every_part_has_its_section_and_its_verdict() -> None:
             "memory": part(rows=[{**held, "samples": [[0.0, 2**20, 2**20], [1.0, 2**27, 2**27]]}]),
             "idle": part(rows=[{**idle, "before": 0, "after": 100 * 2**20}]),
             "chain": part(rows=[{"protocol": "HTTP", "policies": "the whole chain", "us": [1.0], "added_us": 4.2}]),
+            "models": part(
+                count=1000,
+                rows=[
+                    {"engine": "triton", "start": 20.0, "index": 0.01, "change": 0.02},
+                    {"engine": "gateway", "start": 22.5, "index": 0.02, "change": 1.52},
+                ],
+            ),
             "peers": part(
                 cells=[
                     {"model": "m", "engine": "onnxruntime", "kind": "call", "concurrency": 64, "rounds": alone},
@@ -73,6 +80,8 @@ def test_every_part_has_its_section_and_its_verdict() -> None:
     assert "| gRPC, worker's peak memory, 128 x 600 KB | < 200 MiB | 150 MiB |" in text
     assert "| HTTP, JSON, 10,000 idle connections | < 200 MiB | 100 MiB |" in text
     assert "| HTTP, CPU of the whole policy chain | ≤ 30 us | 4.2 us |" in text
+    assert "| 1,000 models, start, more than Triton alone | < 5 s | 2.50 s |" in text
+    assert "| gateway | 22.50 | 0.02 | 1.52 |" in text
     assert "throughput of ONNX Runtime alone | ≥ 90% | 95%, best peer kserve 95% |" in text
     assert "images/cpu.svg" in text
     assert "images/peers.svg" not in text

@@ -98,7 +98,7 @@ def test_a_model_that_does_what_it_must_passes_every_check(tmp_path: Path) -> No
     ("execute", "reason"),
     [
         ("y = x.astype(np.float64)", "output 'y' is float64, but FP32 was said"),
-        ("y = x[:, :2]", r"\[2, 2\] on the sample, but \[-1, 4\] was said .* say -1 where the size varies"),
+        ("y = x[:, :2]", r"has the shape \[2, 2\], but \[-1, 4\] was said .* say -1 where the size varies"),
         ("y = x / 0 * 0", "'y' has 8 numbers that are NaN or infinite"),
         ("y = x + self.calls", "deterministic: false"),
         ("y = x - x.mean()", "alone than in a batch of 2"),

@@ -36,6 +36,7 @@ from gateway.triton.supervise import EmbeddedTriton
 
 _CONTROL_STOP_SECONDS = 3.0
 _PUBLISH_SECONDS = 0.1
+_PUBLISH_SHARE = 20  # the status of a thousand models takes a while to write: at most a twentieth of the time
 _ASK_SECONDS = 2.0  # for an external Triton to say at the start whether it is ready
 
 
@@ -89,6 +90,7 @@ class Gateway:
         self._triton: EmbeddedTriton | None = None
         self._stock: Stock | None = None
         self._publishing: asyncio.TimerHandle | None = None
+        self._publish_took = 0.0
         self._fleet: Fleet | None = None
         self._control = Child("control", self._config, self._control_died, self._publish)
 
@@ -214,10 +216,11 @@ class Gateway:
     def _publish(self) -> None:
         """Tell the control process how things are, soon: a thousand models become ready in a thousand steps."""
         if self._publishing is None:
-            self._publishing = asyncio.get_running_loop().call_later(_PUBLISH_SECONDS, self._publish_now)
+            pause = max(_PUBLISH_SECONDS, _PUBLISH_SHARE * self._publish_took)
+            self._publishing = asyncio.get_running_loop().call_later(pause, self._publish_now)
 
     def _publish_now(self) -> None:
-        self._publishing = None
+        self._publishing, started = None, time.monotonic()
         self._control.tell(
             {
                 "version": version("triton-gateway"),
@@ -230,6 +233,7 @@ class Gateway:
                 "repository": self._stock.status() if self._stock is not None else None,
             }
         )
+        self._publish_took = time.monotonic() - started
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from gateway.repository.description import Description, Tensor
+from gateway.repository.description import ANY, Description, Tensor
 
 if TYPE_CHECKING:
     from gateway.repository.record import FileRecord, ModelRecord, VersionRecord
@@ -99,12 +99,17 @@ class Entry:
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         """Its inputs; none where they are not known."""
-        return self.description.inputs if self.description else ()
+        return self._as_called(self.description.inputs) if self.description else ()
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
         """Its outputs; none where they are not known."""
-        return self.description.outputs if self.description else ()
+        return self._as_called(self.description.outputs) if self.description else ()
+
+    def _as_called(self, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Triton has no scalars: one plain value for each element of a batch is [batch, 1]."""
+        plain = (ANY,) if self.batches else None
+        return tuple(replace(each, shape=(ANY, 1)) if each.shape == plain else each for each in tensors)
 
     @property
     def batches(self) -> bool:

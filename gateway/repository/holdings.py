@@ -218,20 +218,17 @@ def _described(folder: ModelFolder) -> dict[str, Any] | None:
         config = configured.read_config(folder.path)
     except ModelRefused:
         return None  # Triton will say so
-    if config is None:
-        return None
-    batches = config.max_batch_size > 0
-    inputs, outputs = (configured.tensors(side, batches=batches) for side in (config.input, config.output))
-    if not inputs or not outputs or len(inputs) < len(config.input) or len(outputs) < len(config.output):
+    signature = configured.signature(config) if config else None
+    if signature is None:
         return None
     version = folder.path / str(max(folder.versions))
     return Description(
         kind="triton",
         backend=folder.backend or "",
         framework=folder.framework,
-        inputs=inputs,
-        outputs=outputs,
-        batches=batches,
+        inputs=signature[0],
+        outputs=signature[1],
+        batches=config.max_batch_size > 0,
         filename=config.default_model_filename,
         size_bytes=sum(size for _, size, _ in _files(version)),
         origin={"format": "Triton model folder"},

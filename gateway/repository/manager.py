@@ -19,6 +19,7 @@ from typing import Any
 from gateway.config import RepositorySection
 from gateway.core.errors import GatewayError, ModelRefused, SetupError
 from gateway.repository import drops
+from gateway.repository.complete import Completer
 from gateway.repository.drops import Drop, Signature
 from gateway.repository.holdings import Holdings
 from gateway.repository.placement import Placement, SiteInfo, assign
@@ -69,6 +70,8 @@ class RepositoryManager:
         self._holdings = Holdings(store, section)
         self._looking = asyncio.Lock()
         self._publisher = Publisher(store, self._sites_of, section.sandbox)
+        self._completer = Completer(store, section)
+        self._incomplete: set[str] = set()
         self._watcher = Watcher(section.path, section.settle_seconds)
         self._is_lost = False
         self._places: Sequence[Place] = ()
@@ -150,7 +153,23 @@ class RepositoryManager:
                 self._progress.forget(name)
         for drop in found:
             await self._consider(drop, changed)
-        await self._look_at([name for name in changed if not name.startswith(".")])
+        names = [name for name in changed if not name.startswith(".")]
+        for name in await asyncio.to_thread(lambda: list(filter(self._completer.needs, names))):
+            self._incomplete.add(name)
+            self._start(self._complete(name), f"complete {name}")
+        await self._look_at([name for name in names if name not in self._incomplete])
+
+    async def _complete(self, name: str) -> None:
+        """Write what a hand-made configuration leaves out, before any Triton is told of the model."""
+        async with self._slots:
+            try:
+                await self._completer.complete(name)
+            except GatewayError as error:
+                self._tell(
+                    [News(NewsKind.TROUBLE, name, f"{name}: its configuration is incomplete, and {_reason(error)}")]
+                )
+        self._incomplete.discard(name)
+        await self._look_at([name])
 
     async def _look_at(self, names: Collection[str]) -> None:
         """Look at model folders, and serve them as they are now."""

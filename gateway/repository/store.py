@@ -153,6 +153,20 @@ class Store(Reader):
                 _consume(consumption, staged)
             return version.version
 
+    def configure(self, name: str, prepared: Prepared) -> None:
+        """Give a model that was made by hand the configuration of a prepared one; its versions stay as they are.
+
+        Raises:
+            ModelRefused: there is no such model.
+        """
+        with explained(name), self._workplace.staged() as staged, self._workplace.locked(f"configuring {name}"):
+            before = self.known(self.existing(name).name)
+            served = before.versions[max(before.kept)]
+            about = prepared.description.as_dict()
+            checks = tuple(asdict(check) for check in prepared.checks)
+            after = before.with_version(replace(served, description=about, checks=checks, sample=prepared.sample))
+            self._apply(Change(self.folder(name), before, after, {}, prepared.folder), staged)
+
     def rollback(self, name: str, to: int | None = None) -> int:
         """Serve an earlier version; those above it are retired. Going to a retired one brings it back.
 

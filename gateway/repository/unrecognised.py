@@ -75,7 +75,8 @@ def _why(source: Path, known: Sequence[Kind | Wrapper]) -> str:
     if suffix == ".keras" and head.startswith(_HDF5):
         told = _KERAS_2
     if told is None:
-        return f"'{source.name}' is no model that is known here"
+        ending = "" if suffix else "; give its name the ending of its format, such as .onnx"
+        return f"'{source.name}' is no model that is known here{ending}"
     return told.format(name=f"'{source.name}'", stem=source.stem, name_only=source.name)
 
 

@@ -145,8 +145,8 @@ class _Trial:
             if not fits(array.shape, shapes[name]):
                 given = "" if self._hints.sample else f", or {_GIVE_SAMPLE}"
                 raise ModelRefused(
-                    f"output {name!r} has the shape {show(array.shape)} on the sample, but {show(shapes[name])} was "
-                    f"said by the model or its configuration (-1 is any size); say -1 where the size varies{given}"
+                    f"output {name!r} has the shape {show(array.shape)}, but {show(shapes[name])} was said by the "
+                    f"model or its configuration (-1 is any size); say -1 where the size varies{given}"
                 )
         self.note("outputs", ", ".join(f"{name} {show(outputs[name].shape)}" for name in self._output_types))
 

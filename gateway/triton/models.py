@@ -56,8 +56,20 @@ def is_complete(repository: Path, model: str) -> bool:
     Only our own backends are known to add nothing then: a Python model of the user's own may do what it likes in
     `auto_complete_config`.
     """
+    return _says_all(repository, model, _OUR_BACKENDS)
+
+
+def can_be_loaded_as_it_is(repository: Path, model: str) -> bool:
+    """Whether a Triton that asks no backend for anything can load the model; a Python model by what is written."""
+    return _says_all(repository, model, _OUR_BACKENDS | {"python"})
+
+
+def _says_all(repository: Path, model: str, backends: frozenset[str]) -> bool:
     try:
         text = (repository / model / "config.pbtxt").read_text("utf-8", "replace")
     except OSError:
         return False
-    return dict(config_text.top_level_strings(text)).get("backend") in _OUR_BACKENDS and config_text.is_complete(text)
+    settings = dict(config_text.top_level_strings(text))
+    if settings.get("platform") == "ensemble":  # which is configuration and nothing else
+        return True
+    return settings.get("backend") in backends and config_text.is_complete(text)

@@ -47,7 +47,7 @@ class Showcase:
         complete = await asyncio.to_thread(
             lambda: [model_folders.is_complete(self._repository, model) for model in shown]
         )
-        self._auto_complete = not complete or not all(complete)
+        self._auto_complete = not all(complete)  # what comes later to an empty repository is complete
         return self._auto_complete
 
     async def show(self, models: Mapping[str, str]) -> None:
@@ -91,6 +91,6 @@ class Showcase:
 
     def _problem(self, repository: Path, model: str) -> str | None:
         unsafe = model_folders.why_unsafe(repository, model)
-        if unsafe or self._auto_complete or model_folders.is_complete(repository, model):
+        if unsafe or self._auto_complete or model_folders.can_be_loaded_as_it_is(repository, model):
             return unsafe
         return _TOO_LATE

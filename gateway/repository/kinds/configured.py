@@ -28,6 +28,15 @@ def read_config(folder: Path) -> Any:
         raise ModelRefused(f"{FILENAME} is not text in UTF-8; save it as such") from None
 
 
+def signature(config: Any) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]] | None:
+    """All inputs and all outputs of a configuration; None if it leaves one of them, or a part of one, to the model."""
+    batches = config.max_batch_size > 0
+    inputs, outputs = (tensors(side, batches=batches) for side in (config.input, config.output))
+    if not inputs or not outputs or len(inputs) < len(config.input) or len(outputs) < len(config.output):
+        return None
+    return inputs, outputs
+
+
 def tensors(entries: Iterable[Any], *, batches: bool) -> tuple[Tensor, ...]:
     """The inputs or outputs of a configuration; an entry that is not complete is left out.
 

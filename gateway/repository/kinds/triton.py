@@ -189,13 +189,8 @@ def _filename(config: Any, backend: str, version: Path) -> str:
 
 def _by_config(config: Any, backend: str, filename: str) -> Description | None:
     """What the configuration says, if it gives every input and output."""
-    if config is None:
-        return None
-    batches = config.max_batch_size > 0
-    inputs, outputs = (configured.tensors(side, batches=batches) for side in (config.input, config.output))
-    if not inputs or not outputs or len(inputs) < len(config.input) or len(outputs) < len(config.output):
-        return None
-    return Description(TritonKind.name, backend, None, inputs, outputs, batches, filename)
+    signature = configured.signature(config) if config else None
+    return signature and Description(TritonKind.name, backend, None, *signature, config.max_batch_size > 0, filename)
 
 
 def _by_model(inner: Kind, model: Path, config: Any, backend: str, hints: Hints) -> Description:

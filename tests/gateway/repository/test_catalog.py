@@ -84,7 +84,7 @@ def test_everything_is_told_as_json() -> None:
         "backend": "onnxruntime",
         "batches": True,
         "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4], "optional": False, "labels": ""}],
-        "outputs": [{"name": "y", "datatype": "INT64", "shape": [-1], "optional": False, "labels": "y.txt"}],
+        "outputs": [{"name": "y", "datatype": "INT64", "shape": [-1, 1], "optional": False, "labels": "y.txt"}],
         "size_bytes": 1011,
         "memory_mib": 67,
         "sites": live["sites"],

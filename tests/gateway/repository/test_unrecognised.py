@@ -24,6 +24,7 @@ from gateway.repository.unrecognised import explain
         ("model.gguf", b"GGUF", "language model for llama.cpp"),
         ("saved_model.pb", b"1234", "the whole folder"),
         ("model.py", b"pass", "folder with model.py"),
+        ("model", b"\x08\x09", "the ending of its format, such as .onnx"),
         ("notes.docx", b"1234", "'notes.docx' is no model that is known here"),
         ("model.onnx", b"", "'model.onnx' is empty"),
     ],

@@ -44,7 +44,7 @@ NAMED_AWKWARDLY = model(
     Tensor(AWKWARD, "BYTES", (-1,)),
     Tensor("émoji 🎉", "INT64", ()),
     sample=(
-        {"name": AWKWARD, "datatype": "BYTES", "shape": [2], "data": [AWKWARD, "zwei\nEND\nZeilen"]},
+        {"name": AWKWARD, "datatype": "BYTES", "shape": [2, 1], "data": [AWKWARD, "zwei\nEND\nZeilen"]},
         {"name": "émoji 🎉", "datatype": "INT64", "shape": [], "data": [7]},
     ),
 )

@@ -77,8 +77,8 @@ def test_a_wrong_array_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_strings_are_taken_as_numpy_makes_them(monkeypatch: pytest.MonkeyPatch) -> None:
     module = load(python_client(model(Tensor("text", "BYTES", (-1,)))), monkeypatch)
-    assert module._check("text", np.array(["a", "b"])).tolist() == ["a", "b"]
-    assert module._check("text", np.array([b"a"])).tolist() == [b"a"]
+    assert module._check("text", np.array([["a"], ["b"]])).tolist() == [["a"], ["b"]]
+    assert module._check("text", np.array([[b"a"]])).tolist() == [[b"a"]]
 
 
 def test_the_docstrings_give_the_shapes() -> None:

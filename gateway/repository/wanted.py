@@ -130,8 +130,11 @@ class Wanted:
         return None
 
     def begin(self) -> SiteModel | None:
-        """It is being loaded; its new state, unless that still is that it is brought back."""
-        if self.healing is not None:
+        """It is being loaded; its new state, unless that still is that it is brought back, or that it has failed.
+
+        What failed and is tried again has failed until it is ready: nobody wants to see it flicker.
+        """
+        if self.healing is not None or (self.state.state is ModelState.FAILED and not self.untried):
             return None
         return replace(self.state, state=ModelState.LOADING, reason="", next_try=None)
 

@@ -98,13 +98,19 @@ class Watcher:
         return found.st_dev, found.st_ino
 
     def _all(self) -> frozenset[str]:
+        return frozenset(self._waiting() | {self.entry_of(path) for path in self._folder.iterdir()} - {""})
+
+    def _waiting(self) -> set[str]:
         places = [self._folder / place for place in (INBOX, SOURCE)]
-        waiting = {self.entry_of(path) for place in places if place.is_dir() for path in place.iterdir()}
-        return frozenset(waiting | {self.entry_of(path) for path in self._folder.iterdir()} - {""})
+        return {self.entry_of(path) for place in places if place.is_dir() for path in place.iterdir()}
 
     def _note(self, path: Path, now: float) -> None:
         with contextlib.suppress(ValueError):
-            if entry := self.entry_of(path):
+            parts = path.relative_to(self._folder).parts
+            if parts in ((OURS,), *_DROPS):
+                # A folder that is new may have been filled before the kernel was asked to tell of it.
+                self._changed |= dict.fromkeys(self._waiting(), now)
+            elif entry := self.entry_of(path):
                 self._changed[entry] = now
 
 

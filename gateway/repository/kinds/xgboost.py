@@ -27,6 +27,7 @@ from gateway.repository.kinds.trees import (
     probes,
     with_gaps,
 )
+from gateway.repository.kinds.ubjson import is_whole
 
 if TYPE_CHECKING:
     from gateway.repository.kinds.base import Array
@@ -135,6 +136,11 @@ def _load(path: Path, name: str) -> Any:
             "XGBoost is not installed here, and without it this model cannot be checked; install the extra: "
             "pip install 'triton-gateway[trees]'"
         ) from None
+    if path.suffix == ".ubj" and not is_whole(path.read_bytes()):
+        raise ModelRefused(
+            f"'{name}' cannot be read by XGBoost {xgboost.__version__}: it is cut short or damaged; copy it again, or "
+            "save it again with booster.save_model"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of versions and of settings that no prediction needs

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -225,7 +225,7 @@ class EmbeddedTriton:
             try:
                 ending = await self._live()
             finally:
-                await self._process.close()
+                await _to_the_end(self._process.close())
             cause = f"{self._late}{ending}; the end of its log ({self._log.path}):\n{self._log.tail()}"
             if not self._board.was_live:
                 self._board.failed(f"Triton could not be started: {cause}")
@@ -286,3 +286,13 @@ class EmbeddedTriton:
 
 def _fingerprints(models: Models) -> dict[str, str]:
     return dict(models) if isinstance(models, Mapping) else dict.fromkeys(models, "")
+
+
+async def _to_the_end(closing: Coroutine[Any, Any, None]) -> None:
+    """Finish what must not be left half done, and pass a cancellation on only then."""
+    task = asyncio.ensure_future(closing)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise

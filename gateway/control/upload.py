@@ -16,9 +16,10 @@ import yaml
 from gateway.core.errors import ModelRefused, RequestTooLarge
 from gateway.repository import inbox
 from gateway.repository.description import Tensor
-from gateway.repository.drops import CANDIDATE, INBOX
+from gateway.repository.drops import INBOX
 from gateway.repository.reader import explained
 from gateway.repository.recognise import recognise
+from gateway.repository.rehearsal import is_candidate
 from gateway.repository.scan import SAFE_NAME
 
 _WRITE_BYTES = 2**20
@@ -137,7 +138,7 @@ def name_of(filename: str) -> str:
         ModelRefused: no model can be called so.
     """
     model = Path(filename).stem
-    if SAFE_NAME.fullmatch(filename) and SAFE_NAME.fullmatch(model) and not model.endswith(CANDIDATE):
+    if SAFE_NAME.fullmatch(filename) and SAFE_NAME.fullmatch(model) and not is_candidate(model):
         return model
     raise ModelRefused(
         f"{filename!r} gives no name to a model: call it NAME.ENDING, with up to 128 letters, digits, '.', '_' and "

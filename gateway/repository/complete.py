@@ -6,7 +6,6 @@ slower. What people wrote stays as they wrote it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from gateway.config import RepositorySection
@@ -17,6 +16,7 @@ from gateway.repository.holdings import fingerprint_of
 from gateway.repository.sandbox import prepare
 from gateway.repository.scan import installed_frameworks, look_at
 from gateway.repository.store import Store
+from gateway.repository.threads import staged, to_the_end
 
 OnStep = Callable[[str], None]
 
@@ -55,11 +55,11 @@ class Completer:
         Raises:
             ModelRefused: that is not possible; the folder stays as it is.
         """
-        with self._store.staging() as scratch:
+        async with staged(self._store) as scratch:
             prepared = await prepare(
                 self._section.path / name, name, scratch, Hints(), self._section.sandbox, on_progress=on_step
             )
-            await asyncio.to_thread(self._store.configure, name, prepared)
+            await to_the_end(self._store.configure, name, prepared)
 
 
 def _text(section: RepositorySection, name: str) -> str:

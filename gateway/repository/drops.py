@@ -22,14 +22,13 @@ from gateway.core.errors import ModelRefused
 from gateway.repository import record
 from gateway.repository.hints import sidecars
 from gateway.repository.recognise import recognise
+from gateway.repository.rehearsal import is_candidate
 from gateway.repository.scan import SAFE_NAME
 
 OURS = ".triton-gateway"
 """Where the gateway itself works."""
 INBOX = Path(OURS) / "inbox"
 SOURCE = Path(OURS) / "source"
-CANDIDATE = "--candidate"
-"""The end of the name under which a new version is tried out beside the one that is served."""
 
 _VERSION = re.compile(r"[1-9][0-9]*")
 _MAYBE = frozenset({".json", ".txt", ".xml"})
@@ -130,7 +129,7 @@ def _in_source(mirror: Path) -> Iterator[Drop]:
 
 def _drop_of(entry: Path) -> Drop | None:
     try:
-        return None if entry.name.endswith(CANDIDATE) else _look_at(entry)
+        return None if is_candidate(entry.name) else _look_at(entry)
     except FileNotFoundError:
         return None  # it was there a moment ago
     except OSError as error:
@@ -172,7 +171,7 @@ def _is_recognised(source: Path) -> bool:
 
 
 def _why_not(name: str) -> str:
-    if SAFE_NAME.fullmatch(name) and not name.endswith(CANDIDATE):
+    if SAFE_NAME.fullmatch(name) and not is_candidate(name):
         return ""
     return (
         f"{name!r} cannot be a model's name: rename it with letters, digits, '.', '_' and '-' only, at most 128 of "

@@ -22,6 +22,7 @@ from gateway.repository.description import Description
 from gateway.repository.kinds import configured
 from gateway.repository.progress import News, NewsKind
 from gateway.repository.record import ModelRecord
+from gateway.repository.rehearsal import is_candidate
 from gateway.repository.scan import ModelFolder, installed_frameworks, look_at
 from gateway.repository.store import Store
 
@@ -112,7 +113,7 @@ class Holdings:
 
     def _look_at(self, name: str) -> None:
         path = self._folder / name
-        if name.endswith(drops.CANDIDATE) or not drops.is_model_folder(path):
+        if is_candidate(name) or not drops.is_model_folder(path):
             self._drop(name)
             return
         try:

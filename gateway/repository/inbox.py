@@ -18,8 +18,9 @@ import yaml
 
 from gateway.core.errors import ModelRefused
 from gateway.repository.description import Tensor
-from gateway.repository.drops import CANDIDATE, INBOX, belongings
+from gateway.repository.drops import INBOX, belongings
 from gateway.repository.reader import explained
+from gateway.repository.rehearsal import is_candidate
 from gateway.repository.scan import SAFE_NAME
 
 _FORGOTTEN_SECONDS = 3600.0  # nothing is copied for that long without a byte being written
@@ -41,7 +42,7 @@ def put(repository: Path, name: str, source: Path, inputs: Sequence[Tensor] = ()
         ModelRefused: there is no such file, the name cannot be one, or a drop of this name waits already.
         SetupError: it cannot be read, or the repository cannot be written.
     """
-    if not SAFE_NAME.fullmatch(name) or name.endswith(CANDIDATE):
+    if not SAFE_NAME.fullmatch(name) or is_candidate(name):
         raise ModelRefused(
             f"{name!r} cannot be a model's name: letters, digits, '.', '_' and '-' only, the first a letter or a digit"
         )

@@ -5,13 +5,11 @@ Whatever fails before the rename leaves the version that is served untouched.
 
 from __future__ import annotations
 
-import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from gateway.config import SandboxSection
 from gateway.core.errors import ModelRefused
@@ -21,14 +19,12 @@ from gateway.repository.model_control import ControlError
 from gateway.repository.sandbox import prepare
 from gateway.repository.site import Site
 from gateway.repository.store import Store
+from gateway.repository.threads import staged, to_the_end
 
 OnStep = Callable[[str], None]
 
 _LARGEST_SAMPLE = 4096
 """Most elements of a sample that is kept with the model; example calls of others make their own."""
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
 
 
 class DropChanged(ModelRefused):
@@ -73,18 +69,18 @@ class Publisher:
         """
         if drop.problem:
             raise ModelRefused(drop.problem)
-        digest = await _to_the_end(self._store.digest, drop.files)
-        published = None if hints.inputs else await _to_the_end(self._store.already_published, drop.name, digest)
+        digest = await to_the_end(self._store.digest, drop.files)
+        published = None if hints.inputs else await to_the_end(self._store.already_published, drop.name, digest)
         if published is not None:
-            await _to_the_end(self._take_away, drop, seen)
+            await to_the_end(self._take_away, drop, seen)
             return published
-        async with self._staged() as scratch:
+        async with staged(self._store) as scratch:
             prepared = await self._prepare(drop, scratch, hints, on_step)
             await self._rehearse(drop.name, prepared, scratch, on_step)
-            if await _to_the_end(signature, drop.files) != seen:
+            if await to_the_end(signature, drop.files) != seen:
                 raise DropChanged(drop)
             on_step("publishing")
-            return await _to_the_end(
+            return await to_the_end(
                 self._store.publish,
                 drop.name,
                 replace(prepared, sample=_kept(prepared.sample)),
@@ -112,7 +108,7 @@ class Publisher:
         on_step("trying it out beside the version that is served")
         into = scratch / "candidate"
         into.mkdir()
-        candidate = await _to_the_end(self._store.candidate, name, prepared.folder, into)
+        candidate = await to_the_end(self._store.candidate, name, prepared.folder, into)
         for site in serving:
             try:
                 await site.rehearse(name, candidate, prepared.sample)
@@ -121,14 +117,6 @@ class Publisher:
                     raise ModelRefused(
                         f"Triton ({site.name}) cannot serve the new version, and the old one stays: {error}"
                     ) from None
-
-    @asynccontextmanager
-    async def _staged(self) -> AsyncIterator[Path]:
-        stack = ExitStack()
-        try:
-            yield await _to_the_end(stack.enter_context, self._store.staging())
-        finally:
-            await _to_the_end(stack.close)
 
     def _take_away(self, drop: Drop, seen: Signature) -> None:
         """Remove what was published before and was dropped once more."""
@@ -146,18 +134,6 @@ class Publisher:
 def _serves(site: Site, name: str) -> bool:
     found = site.states().get(name)
     return found is not None and bool(found.versions)
-
-
-async def _to_the_end(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """Run in a thread. Who is cancelled meanwhile waits for it: nothing may be cleared away under a thread's hands."""
-    work = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait([work])
-        if not work.cancelled():
-            work.exception()  # it is nobody's any more
-        raise
 
 
 def _text(path: Path) -> str | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.repository import drops
+from gateway.repository import drops, rehearsal
 from gateway.repository.drops import INBOX, Drop, find, is_being_written, is_model_folder, mark, signature
 
 
@@ -119,7 +119,7 @@ def test_a_link_is_not_followed_in_a_signature(repository: Path, tmp_path: Path)
 
 
 def test_candidates_are_never_drops(repository: Path) -> None:
-    put(repository / f"fraud{drops.CANDIDATE}" / "1" / "model.onnx")
+    put(repository / f"fraud{rehearsal.CANDIDATE}" / "1" / "model.onnx")
     assert find(repository) == ()
 
 

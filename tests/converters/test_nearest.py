@@ -1,0 +1,7 @@
+from converters.nearest import nearest
+
+
+def test_the_nearest_name_or_all_that_are_known() -> None:
+    assert nearest("int9", ("fp16", "int8")) == "did you mean 'int8'?"
+    assert nearest("zzz", ("fp16", "int8")) == "known here: fp16, int8"
+    assert nearest("zzz", ()) == "known here: none"

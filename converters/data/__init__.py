@@ -1,0 +1,1 @@
+"""Input for calibration and verification: files, folders, generators, recorded requests."""

@@ -1,0 +1,1 @@
+"""Original and result run on the same data, and judged."""

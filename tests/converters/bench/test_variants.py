@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from converters.arrays import Array, Feeds
+from converters.bench.variants import OneAtATime, engine_variant, onnx_variant, original_variant
+from converters.errors import ConversionError
+from converters.originals.base import ExportOptions
+from converters.verify.base import Runner
+from converters.verify.onnx_runner import OnnxRunner
+from tests.converters.verify.doubles import FunctionRunner, doubling
+
+FEEDS = {"x": np.ones((1, 3), np.float32)}
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxOriginal:
+    path: Path = Path("model.onnx")
+    name: str = "model"
+    version: int | None = None
+    kind: str = "onnx"
+    digest: str = "00"
+
+    def to_onnx(self, options: ExportOptions) -> onnx.ModelProto:
+        return doubling()
+
+    def runner(self, options: ExportOptions) -> Runner:
+        return OnnxRunner(self.to_onnx(options))
+
+
+def test_original_and_onnx() -> None:
+    original = original_variant(OnnxOriginal(), ExportOptions())
+    assert original.name == "original (onnx)"
+    for variant in (original, onnx_variant("FP32", doubling(), threads=1)):
+        assert variant.start().run(FEEDS)["y"].tolist() == [[2, 2, 2]]
+
+
+def test_engine_that_cannot_be_run_here_says_why(tmp_path: Path) -> None:
+    plan = tmp_path / "model.plan"
+    plan.write_bytes(b"no plan")
+    with pytest.raises(ConversionError):
+        engine_variant("engine", plan, "tensorrt_rtx").start()
+
+
+def test_threads_wait_for_one_another() -> None:
+    inside = threading.Semaphore(1)
+
+    def alone(feeds: Feeds) -> Mapping[str, Array]:
+        assert inside.acquire(blocking=False)
+        try:
+            return {"y": feeds["x"].repeat(1000) * 2}
+        finally:
+            inside.release()
+
+    own = FunctionRunner(alone)
+    runner = OneAtATime(own)
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: runner.run(FEEDS)["y"][0], range(200)))
+    assert results == [2.0] * 200
+    assert runner.name == own.name
+    runner.close()
+    assert own.closed

@@ -1,0 +1,1 @@
+"""Typed ONNX to TensorRT engines, with one builder for data-centre GPUs and one for RTX."""

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from gateway.config import RepositorySection, UpstreamSection
+from gateway.repository.hardware import Hardware
 from gateway.repository.manager import Place, RepositoryManager
 from gateway.repository.placement import SiteInfo
 from gateway.repository.progress import News
@@ -36,6 +37,7 @@ class Stock:
         on_event: Callable[[Event], None],
     ) -> None:
         self._section, self._on_event = section, on_event
+        self._gpus = Hardware.here().gpus
         store = Store(section.path, section.keep_versions)
         self._manager = RepositoryManager(store, section, on_change, on_news)
         self._embedded: EmbeddedTriton | None = None
@@ -60,8 +62,9 @@ class Stock:
 
     @property
     def served(self) -> Mapping[str, str]:
-        """The models that may be served, each with a fingerprint of its files."""
-        return self._manager.holdings.served
+        """The models that the embedded Triton can serve, each with a fingerprint of its files."""
+        held = self._manager.holdings
+        return {name: mark for name, mark in held.served.items() if self._gpus or name not in held.gpus}
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -71,7 +74,7 @@ class Stock:
     def use_embedded(self, triton: EmbeddedTriton) -> None:
         """Serve with the embedded Triton."""
         self._embedded = triton
-        self._manager.use([Place(triton, SiteInfo(triton.name))])
+        self._manager.use([Place(triton, SiteInfo(triton.name, gpus=self._gpus))])
 
     async def use_upstreams(self, upstreams: Sequence[UpstreamSection]) -> None:
         """Fill these external Tritons from now on, and no others."""

@@ -123,7 +123,7 @@ def _code() -> list[Path]:
     folders = [Path(sys.prefix), Path(sys.base_prefix), *(path for path in on_path if path != root or not is_checkout)]
     own = Path("/proc/self").resolve()
     os.open(own, os.O_PATH)  # held open for ever: the kernel forgets a rule with the last that looks at its folder
-    return [*map(Path, _SYSTEM), own, *folders, root / "gateway", root / "backends"]
+    return [*map(Path, _SYSTEM), own, *folders, root / "gateway", root / "backends", root / "typed_yaml"]
 
 
 def _limit(limits: Limits) -> None:

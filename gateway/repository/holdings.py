@@ -19,6 +19,7 @@ from gateway.core.errors import GatewayError, ModelRefused, SetupError
 from gateway.repository import drops, inbox, record
 from gateway.repository.checked import concerning, tampered
 from gateway.repository.description import Description
+from gateway.repository.engine_files import origin
 from gateway.repository.kinds import configured
 from gateway.repository.progress import News, NewsKind
 from gateway.repository.record import ModelRecord
@@ -53,6 +54,11 @@ class Holdings:
         self.problems: dict[str, str] = {}
         self.error: str | None = None
         self.busy: frozenset[str] = frozenset()
+
+    @property
+    def gpus(self) -> dict[str, str]:
+        """For each model that runs on GPUs only, which one it needs."""
+        return {name: folder.gpu for name, folder in self.folders.items() if folder.gpu}
 
     def open(self) -> list[News]:
         """Put right what a killed process left, and look at every folder.
@@ -232,5 +238,5 @@ def _described(folder: ModelFolder) -> dict[str, Any] | None:
         batches=config.max_batch_size > 0,
         filename=config.default_model_filename,
         size_bytes=sum(size for _, size, _ in _files(version)),
-        origin={"format": "Triton model folder"},
+        origin={"format": "Triton model folder", **origin(version)},
     ).as_dict()

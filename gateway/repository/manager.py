@@ -241,7 +241,10 @@ class RepositoryManager:
 
     def _place(self) -> None:
         infos = [place.info for place in self._places]
-        self._placement = assign(self._holdings.served, infos, self._section.placement)
+        before = self._placement.waiting
+        self._placement = assign(self._holdings.served, infos, self._section.placement, self._holdings.gpus)
+        for name in self._placement.waiting.keys() - before.keys():
+            self._tell([News(NewsKind.TROUBLE, name, f"{name} waits: {self._placement.waiting[name]}")])
         self._wanted.set()
         self._on_change()
 
@@ -296,7 +299,7 @@ class RepositoryManager:
             for site in sites.values():
                 if site["state"] == state:
                     return {"state": str(state), "reason": site["reason"]}
-        return {"state": "ready" if sites else "waiting", "reason": unplaced}
+        return {"state": "ready" if sites else "waiting", "reason": self._placement.waiting.get(name, unplaced)}
 
 
 def _as_dict(model: SiteModel) -> dict[str, Any]:

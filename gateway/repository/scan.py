@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gateway.core.errors import SetupError
 from gateway.repository.config_text import top_level_strings
+from gateway.repository.engine_files import needed_gpu
 
 # A model's name becomes a part of a shell command inside Triton, and of URLs.
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -51,6 +52,7 @@ class ModelFolder:
         framework: what the backend needs installed; None if it needs nothing.
         versions: those that have a model file, ascending.
         problem: why it cannot be served here, and what to do; None if it can.
+        gpu: the GPU without which no Triton can serve it; empty if it needs none.
     """
 
     name: str
@@ -59,6 +61,7 @@ class ModelFolder:
     framework: str | None
     versions: tuple[int, ...]
     problem: str | None
+    gpu: str = ""
 
 
 def installed_frameworks() -> frozenset[str]:
@@ -102,7 +105,8 @@ def look_at(folder: Path, frameworks: Collection[str] | None, installed: Collect
         return ModelFolder(folder.name, folder, None, None, (), unreadable)
     framework = _FRAMEWORK_OF_BACKEND.get(backend or "")
     problem = _framework_problem(framework, frameworks, installed) or (None if versions else _no_version(backend))
-    return ModelFolder(folder.name, folder, backend, framework, versions, problem)
+    gpu = needed_gpu(folder / str(versions[-1])) if backend == "tensorrt" and versions else ""
+    return ModelFolder(folder.name, folder, backend, framework, versions, problem, gpu)
 
 
 def _framework_problem(

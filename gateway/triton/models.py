@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gateway.repository import config_text
 
-_OUR_BACKENDS = frozenset({"fil", "onnxruntime", "pytorch", "tensorflow"})
+_OUR_BACKENDS = frozenset({"fil", "onnxruntime", "pytorch", "tensorflow", "tensorrt"})
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _SAFE_VALUE = re.compile(r"[A-Za-z0-9._/-]*")
 _STRING = r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'"""

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.config import RepositorySection, UpstreamSection
 from gateway.core.errors import SetupError
+from gateway.repository.hardware import Hardware
 from gateway.repository.progress import News
 from gateway.stock import Stock
 from gateway.upstreams.fake_triton import FakeTriton
@@ -36,6 +37,18 @@ async def test_it_tells_what_may_be_served_and_why_not_the_rest(tmp_path: Path) 
     assert told["path"] == str(tmp_path)
     assert told["models"]["not good"]["state"] == "refused"
     assert told["error"] is None
+
+
+async def test_an_engine_waits_where_there_is_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model(tmp_path, "good")
+    folder = model(tmp_path, "engine")
+    (folder / "1" / "model.plan").write_bytes(b"ftrt")
+    (folder / "config.pbtxt").write_text('backend: "tensorrt"')
+    for gpus, served in ((0, ["good"]), (1, ["engine", "good"])):
+        found = Hardware(2, gpus)
+        monkeypatch.setattr(Hardware, "here", lambda found=found: found)
+        async with stock_of(tmp_path) as stock:
+            assert sorted(stock.served) == served
 
 
 async def test_a_repository_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:

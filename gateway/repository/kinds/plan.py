@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,12 @@ _DATATYPES = {
 _BUILD = "build it again with `trtexec --onnx=model.onnx --saveEngine=model.plan`"
 
 
+# The layout of TensorRT for RTX: the size of the whole at byte 16, and at byte 32 a bit for each target.
+_RTX, _RTX_HEAD, _RTX_TARGETS = b"vtrt", struct.Struct("<16xQ8xI"), (75, 80, 86, 89, 120, 121)
+
+
 class PlanKind:
-    """A TensorRT engine; the backend is a part of Triton's containers."""
+    """A TensorRT engine, for the backend `tensorrt`: Triton's own in its containers, or ours."""
 
     name = "plan"
     title = "TensorRT engine (.plan)"
@@ -66,6 +71,18 @@ class PlanKind:
         return {}
 
 
+def compute_capabilities(plan: Path) -> tuple[int, ...]:
+    """What an engine runs on, such as 89 for sm_89, by its first bytes; nothing where they do not tell."""
+    try:
+        with plan.open("rb") as file:
+            head = file.read(_RTX_HEAD.size)
+    except OSError:
+        return ()
+    if not head.startswith(_RTX) or len(head) < _RTX_HEAD.size:
+        return ()
+    return tuple(each for bit, each in enumerate(_RTX_TARGETS) if _RTX_HEAD.unpack(head)[1] >> bit & 1)
+
+
 _Told = tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[str, ...]]
 
 
@@ -75,6 +92,11 @@ def _check(source: Path) -> None:
         head = file.read(64)
     if not head:
         raise ModelRefused(f"'{source.name}' is empty; copy it again")
+    if head.startswith(_RTX) and len(head) >= _RTX_HEAD.size and source.stat().st_size < _RTX_HEAD.unpack_from(head)[0]:
+        raise ModelRefused(
+            f"'{source.name}' is cut short: it has {source.stat().st_size} of its {_RTX_HEAD.unpack_from(head)[0]} "
+            "bytes; copy it again"
+        )
     if head[4:].lstrip().startswith(b"{") and int.from_bytes(head[:4], "little") < source.stat().st_size:
         raise ModelRefused(
             f"'{source.name}' has JSON in front of the engine, as Ultralytics writes it, which Triton cannot read; "
@@ -130,7 +152,7 @@ def _by_hints(source: Path, hints: Hints) -> _Told:
     raise ModelRefused(
         f"'{source.name}' is a TensorRT engine, which can't be looked into here: that takes TensorRT and a GPU like "
         "the one it was built for. Say its inputs and outputs with name, datatype and shape in a model.yaml beside it, "
-        "or add it as a Triton model folder with a complete config.pbtxt; and serve it on a Triton container with "
-        "TensorRT (an external Triton in configs/gateway.yaml). Or drop the ONNX model that it was built from: that "
-        "runs anywhere"
+        "or add it as a Triton model folder with a complete config.pbtxt, as `triton-convert` publishes it; and serve "
+        "it on a machine with such a GPU (an external Triton in configs/gateway.yaml). Or drop the ONNX model that it "
+        "was built from: that runs anywhere"
     )

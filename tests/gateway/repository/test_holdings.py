@@ -243,3 +243,17 @@ def test_what_a_killed_process_left_is_put_right_and_told(holdings: Holdings, re
     (repository / ".triton-gateway" / "staging" / "abandoned").mkdir(parents=True)
     [news] = holdings.open()
     assert (news.kind, "abandoned" in news.message) == (NewsKind.TROUBLE, True)
+
+
+def test_an_engine_is_told_by_its_gpu_and_by_what_it_was_made_from(holdings: Holdings, repository: Path) -> None:
+    folder = by_hand(repository, config=CONFIG.replace("onnxruntime", "tensorrt").replace("labels.txt", ""))
+    (folder / "1" / "model.onnx").rename(folder / "1" / "model.plan")
+    noted = '{"files": [{"precision": "int8", "source": {"name": "speech"}, "compute_capabilities": [89]}]}'
+    (folder / "1" / "engine.json").write_text(noted)
+    holdings.open()
+    assert holdings.gpus == {"digits": "an NVIDIA GPU (sm_89)"}
+    found = record.read(folder)
+    assert found is not None
+    about = found.versions[1].description
+    assert about is not None
+    assert about["origin"] == {"format": "Triton model folder", "made from": "speech", "precision": "int8"}

@@ -45,3 +45,16 @@ def test_patterns_heed_case() -> None:
 
 def test_without_any_site_nothing_is_held() -> None:
     assert assign(["m"], [], []).unplaced == {"m": "there is no Triton to hold it"}
+
+
+def test_a_model_that_needs_a_gpu_waits_for_a_site_that_may_have_one() -> None:
+    here, there = SiteInfo("embedded", gpus=0), SiteInfo("there")
+    gpus = {"plan": "an NVIDIA GPU (sm_89)"}
+    alone = assign(["plan", "other"], [here], [], gpus)
+    assert alone.models == {"embedded": {"other"}}
+    assert alone.waiting["plan"].startswith("it needs an NVIDIA GPU (sm_89), and this machine has none: serve it from")
+    assert alone.unplaced == {}
+    both = assign(["plan", "other"], [here, there], [], gpus)
+    assert both.models == {"embedded": {"other"}, "there": {"plan", "other"}}
+    assert both.waiting == {}
+    assert assign(["plan"], [SiteInfo("embedded", gpus=2)], [], gpus).models == {"embedded": {"plan"}}

@@ -149,3 +149,8 @@ def test_frameworks_are_found_without_importing_them(monkeypatch: pytest.MonkeyP
     before = set(sys.modules)
     assert module.installed_frameworks() <= {"onnx", "pytorch", "tensorflow", "trees"}
     assert not {"onnxruntime", "torch", "tensorflow", "treelite"} & (set(sys.modules) - before)
+
+
+def test_an_engine_says_which_gpu_it_needs(tmp_path: Path) -> None:
+    make(tmp_path, "plan", None, "1/model.plan")
+    assert (only(tmp_path).backend, only(tmp_path).gpu) == ("tensorrt", "an NVIDIA GPU")

@@ -12,7 +12,7 @@ import pytest
 from gateway.core.errors import ModelRefused
 from gateway.repository.description import Description, Hints, Tensor
 from gateway.repository.kinds.base import Target
-from gateway.repository.kinds.plan import PlanKind
+from gateway.repository.kinds.plan import PlanKind, compute_capabilities
 
 KIND = PlanKind()
 ENGINE = b"ftrt\x00\x00\x00\x00\x01\x00\x00\x00" + bytes(range(256))
@@ -115,6 +115,19 @@ def test_what_is_no_engine_is_refused(tmp_path: Path, target: Target, content: b
     (tmp_path / "m.plan").write_bytes(content)
     with pytest.raises(ModelRefused, match=reason):
         KIND.prepare(tmp_path / "m.plan", target, HINTS)
+
+
+def test_the_gpus_that_an_engine_is_for(engine: Path, tmp_path: Path, target: Target) -> None:
+    # As TensorRT for RTX 1.7.1.116 wrote them for SM86 and SM89.
+    head = bytes.fromhex("76747274000000000200000000000000300000000000000001070174767472740c00000000000000")
+    (tmp_path / "rtx.plan").write_bytes(head.ljust(48, b"\0"))
+    assert compute_capabilities(tmp_path / "rtx.plan") == (86, 89)
+    (tmp_path / "rtx.plan").write_bytes(head)
+    with pytest.raises(ModelRefused, match=r"'rtx\.plan' is cut short: it has 40 of its 48 bytes; copy it again"):
+        KIND.prepare(tmp_path / "rtx.plan", target, HINTS)
+    (tmp_path / "short.plan").write_bytes(head[:10])
+    for other in (engine, tmp_path / "short.plan", tmp_path / "absent.plan"):
+        assert compute_capabilities(other) == ()
 
 
 def test_what_is_recognised(engine: Path, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""The backend `tensorrt`: engines of TensorRT, and of TensorRT for RTX, on NVIDIA GPUs."""

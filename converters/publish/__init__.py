@@ -1,0 +1,1 @@
+"""Results into the model repository, as model folders that Triton serves."""

@@ -32,14 +32,15 @@ def models() -> None:
 @models.command("fetch")
 @options.configured
 @options.frameworks
-def fetch(path: Path | None, overrides: tuple[str, ...], frameworks: tuple[str, ...]) -> None:
+@click.option("--sources", is_flag=True, help="Fetch the models that are only converted (`make engines`) too.")
+def fetch(path: Path | None, overrides: tuple[str, ...], frameworks: tuple[str, ...], sources: bool) -> None:
     """Fetch the sample models that the repository's manifest names."""
     from gateway.repository.samples import fetch_samples  # noqa: PLC0415 - needed by this command alone
 
     config = options.load_config(path, overrides, frameworks)
     console = Console()
     chosen = config.repository.frameworks or installed_frameworks()
-    for sample in fetch_samples(config.repository.path, chosen, console):
+    for sample in fetch_samples(config.repository.path, chosen, console, sources=sources):
         if sample.state == "present":  # the others were told as they came
             console.print(f"{sample.name}: already there", highlight=False)
 

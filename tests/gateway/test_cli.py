@@ -85,12 +85,13 @@ def test_misuse_is_exit_code_1_because_2_says_that_something_is_not_served() -> 
 
 
 def test_models_fetch_says_what_is_there_already(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetched(repository: Path, frameworks: object, console: object) -> tuple[Sample, ...]:
+    def fetched(repository: Path, frameworks: object, console: object, *, sources: bool) -> tuple[Sample, ...]:
         assert repository == Path("model_repository")
-        return (Sample("magika", "present"), Sample("basic_pitch", "fetched"))
+        return (Sample("magika", "present"), Sample("minilm", "present" if sources else "skipped"))
 
     monkeypatch.setattr(samples, "fetch_samples", fetched)
     assert run("models", "fetch").output == "magika: already there\n"
+    assert run("models", "fetch", "--sources").output == "magika: already there\nminilm: already there\n"
 
 
 def test_a_missing_repository_is_named() -> None:

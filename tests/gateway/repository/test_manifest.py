@@ -94,3 +94,15 @@ def test_an_input_belongs_to_a_model_that_there_is(tmp_path: Path) -> None:
     tree["inputs"] = {"speech": {"for": "nobody", "wheel": "a-wheel", "files": tree["models"]["a_model"]["files"]}}
     with pytest.raises(SetupError, match="speech: there is no model 'nobody' in `models`"):
         read_manifest(write(tmp_path, yaml.safe_dump(tree)))
+
+
+def test_a_source_is_from_a_wheel_that_there_is_and_has_a_name_of_its_own(tmp_path: Path) -> None:
+    tree = yaml.safe_load(MINIMAL)
+    source = {"wheel": "a-wheel", "files": tree["models"]["a_model"]["files"]}
+    manifest = read_manifest(write(tmp_path, yaml.safe_dump(tree | {"sources": {"words": source}})))
+    assert manifest is not None
+    assert manifest.sources["words"].files["model.onnx"].source == "a/model.onnx"
+    with pytest.raises(SetupError, match="words: there is no wheel 'another' in `wheels`"):
+        read_manifest(write(tmp_path, yaml.safe_dump(tree | {"sources": {"words": source | {"wheel": "another"}}})))
+    with pytest.raises(SetupError, match="a_model: another entry has this name already"):
+        read_manifest(write(tmp_path, yaml.safe_dump(tree | {"sources": {"a_model": source}})))

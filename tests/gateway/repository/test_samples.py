@@ -59,13 +59,14 @@ class World:
                 archive.writestr(name, content)
         return path
 
-    def fetch(self, *frameworks: str) -> dict[str, Sample]:
+    def fetch(self, *frameworks: str, sources: bool = False) -> dict[str, Sample]:
         console = Console(file=self.output, width=200)
         samples = fetch_samples(
             self.repository,
             frameworks or ("onnx", "tensorflow"),
             console,
             inputs=self.inputs,
+            sources=sources,
             download=self.download,
         )
         return {sample.name: sample for sample in samples}
@@ -108,6 +109,13 @@ def add_build(world: World, script: str = BUILD) -> Path:
     return world.repository / "built" / "1" / "model.pt"
 
 
+def add_source(world: World) -> None:
+    """A model that is not served, only converted."""
+    files = {"model.onnx": {"source": "pkg/net.onnx", "sha256": sha256(b"a network")}}
+    world.tree["sources"] = {"words": {"wheel": "one", "files": files}}
+    world.publish()
+
+
 def test_every_file_is_put_where_it_is_served_from_and_each_wheel_is_fetched_once(world: World) -> None:
     assert world.states() == {"net": "fetched", "net_tf": "fetched", "talk": "fetched"}
     assert (world.repository / "net" / "1" / "model.onnx").read_bytes() == b"a network"
@@ -115,6 +123,15 @@ def test_every_file_is_put_where_it_is_served_from_and_each_wheel_is_fetched_onc
     assert (world.inputs / "talk" / "talk.wav").read_bytes() == b"hello"
     assert world.downloads == ["one", "two"]
     assert "net: fetched 0.0 MB (one 1.0, MIT)" in world.output.getvalue()
+
+
+def test_what_is_only_converted_is_fetched_when_it_is_asked_for(world: World) -> None:
+    add_source(world)
+    assert world.states()["words"] == "skipped"
+    assert not (world.inputs / "words").exists()
+    assert world.fetch(sources=True)["words"].state == "fetched"
+    assert (world.inputs / "words" / "model.onnx").read_bytes() == b"a network"
+    assert world.fetch("tensorflow", sources=True)["words"].state == "present"
 
 
 def test_a_second_run_finds_everything_and_fetches_nothing(world: World) -> None:

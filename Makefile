@@ -15,10 +15,12 @@ comma := ,
 EXTRAS = $(subst $(space),$(comma),$(strip embedded $(FRAMEWORKS)))
 RUN_STAMP = $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 TEST_STAMP = $(VENV)/.installed-all
+ENGINES_STAMP = $(VENV)/.installed-engines
+CONFIG ?= configs/engines.yaml
 TO_PIP = $(BIN)/python -m pip install --disable-pip-version-check --constraint requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit check format models bench lock clean
+.PHONY: help run test unit check format models engines bench lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +50,10 @@ format: $(TEST_STAMP) ## Format the code and fix what can be fixed
 models: $(RUN_STAMP) ## Fetch the sample models into model_repository/
 	@$(BIN)/triton-gateway models fetch $(foreach f,$(FRAMEWORKS),--framework $(f))
 
+engines: $(ENGINES_STAMP) ## Build what CONFIG declares: ONNX, FP16/INT8, TensorRT engines, judged, with a report
+	@$(BIN)/triton-gateway models fetch --sources --framework tensorflow
+	@$(BIN)/triton-convert build --config $(CONFIG) $(ARGS)
+
 bench: $(RUN_STAMP) ## Measure against Envoy, nginx and other servers; ARGS="--quick" for a glance
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
@@ -73,7 +79,12 @@ $(RUN_STAMP): pyproject.toml requirements.lock | $(BIN)/python
 	@$(TO_PIP) --editable '.[$(EXTRAS)]'
 	@touch $@
 
+$(ENGINES_STAMP): pyproject.toml requirements.lock | $(BIN)/python
+	@echo "Installing triton-gateway with all converters (PyTorch and TensorFlow are large: this takes a minute or more)"
+	@$(TO_PIP) --editable '.[onnx,tensorflow,pytorch,trees,convert,samples]'
+	@touch $@
+
 $(TEST_STAMP): pyproject.toml requirements.lock | $(BIN)/python
 	@echo "Installing triton-gateway with everything that its tests need"
-	@$(TO_PIP) --editable '.[embedded,onnx,tensorflow,pytorch,trees,dev]'
+	@$(TO_PIP) --editable '.[embedded,onnx,tensorflow,pytorch,trees,convert,samples,dev]'
 	@touch $@

@@ -1,0 +1,1 @@
+"""The commands of `triton-convert`, one file each."""

@@ -1,0 +1,43 @@
+"""Where something went wrong, and the errors of the operating system as errors of ours."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from converters.errors import ConversionError, OutOfResources
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@contextmanager
+def placed(model: str, step: str) -> Iterator[None]:
+    """What goes wrong inside is told with the model and the step.
+
+    Raises:
+        OutOfResources: there was no memory or no disk left.
+        ConversionError: a file could not be read or written; or as it came, with its place.
+    """
+    try:
+        yield
+    except ConversionError as error:
+        raise error.at(model=model, step=step) from error
+    except MemoryError:
+        raise OutOfResources(
+            "the machine has no memory left for this step",
+            hint="give it more memory, or use fewer or smaller batches of data",
+        ).at(model=model, step=step) from None
+    except OSError as error:
+        raise _of_system(error).at(model=model, step=step) from error
+
+
+def _of_system(error: OSError) -> ConversionError:
+    file = f"'{error.filename}'" if error.filename else "a file"
+    if error.errno in _FULL:
+        return OutOfResources(
+            f"the disk is full: {file} cannot be written", hint="free some space, or use another disk"
+        )
+    return ConversionError(
+        f"{file} cannot be used: {error.strerror or error}", hint="check that it is there, and its permissions"
+    )

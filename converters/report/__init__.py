@@ -1,0 +1,1 @@
+"""What a build did, as Markdown, HTML with charts and JUnit."""

@@ -18,6 +18,7 @@ from gateway.config import Config
 from gateway.core.call import Call, ClientStream, Operation, Protocol, Reply
 from gateway.core.deadline import Deadline
 from gateway.core.policy import Next, Policy, fold
+from gateway.recorder import Recorder
 
 _CALLS = 20_000
 
@@ -36,7 +37,7 @@ class _Answers:
 
 def run(context: Context) -> dict[str, Any]:
     """Calls through no policy, through each alone, and through the chain as it is configured by default, in turn."""
-    chain = policies(Config())
+    chain = policies(Config(), Recorder())
     ways: dict[str, Sequence[Policy]] = {"none": ()}
     ways |= {type(policy).__name__.lower(): (policy,) for policy in chain}
     ways["the whole chain"] = chain

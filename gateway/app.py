@@ -20,7 +20,9 @@ from gateway.frontends.pages import pages
 from gateway.frontends.serving import Current, Serving
 from gateway.policies.load_by_grpc import LoadByGrpc
 from gateway.policies.observe import Observe
+from gateway.policies.record import Record
 from gateway.policies.restrict import Restrict
+from gateway.recorder import Recorder
 from gateway.sockets import Listening
 from gateway.upstreams.base import Upstream
 from gateway.upstreams.grpc import GrpcUpstream
@@ -28,18 +30,20 @@ from gateway.upstreams.http import HttpUpstream
 from gateway.upstreams.pool import Endpoint, Pool
 
 
-def policies(config: Config) -> list[Policy]:
-    """The chain, outermost first."""
+def policies(config: Config, recorder: Recorder) -> list[Policy]:
+    """The chain, outermost first; what is switched off is not in it."""
     return [
         Observe(config.http.access_log),
         Restrict(config.admin),
         LoadByGrpc(),
+        *([Record(config.recording, recorder)] if config.recording.folder is not None else []),
     ]
 
 
-def serving(config: Config, upstream: Innermost) -> Serving:
+def serving(config: Config, upstream: Innermost, recorder: Recorder) -> Serving:
     """What the front ends serve with under `config`."""
-    return Serving(fold(policies(config), upstream), config.http, config.grpc, config.limits, config.admin)
+    chain = fold(policies(config, recorder), upstream)
+    return Serving(chain, config.http, config.grpc, config.limits, config.admin)
 
 
 class Tritons:
@@ -90,7 +94,8 @@ class DataPlane:
             upstream = self._tritons.pool
         self._upstream = upstream
         self._intake = Intake(config.limits.max_buffered_bytes)
-        self._current = Current(serving(config, upstream))
+        self._recorder = Recorder()
+        self._current = Current(serving(config, upstream, self._recorder))
 
     async def __aenter__(self) -> Self:
         """Serve.
@@ -120,13 +125,14 @@ class DataPlane:
         refusing.cancel()
         self._intake.close()
         await self._upstream.aclose()
+        await self._recorder.aclose()
 
     async def apply(self, config: Config) -> None:
         """Go by another configuration; requests that have begun go on by the old one."""
         if self._tritons is not None:
             await self._tritons.apply(config)
         self._intake.max_bytes = config.limits.max_buffered_bytes
-        self._current.serving = serving(config, self._upstream)
+        self._current.serving = serving(config, self._upstream, self._recorder)
 
     def status(self) -> dict[str, Any]:
         """How the Tritons are, as this worker sees it."""

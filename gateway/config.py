@@ -202,6 +202,20 @@ class AdminSection(Section):
     )
 
 
+class RecordingSection(Section):
+    """Requests that are kept as they came, to calibrate INT8 models with; they may hold personal data."""
+
+    folder: UserPath | None = Field(
+        None,
+        description="Where they are kept, a folder for each model, which only the gateway's own user can read; without "
+        "it nothing is recorded.",
+    )
+    models: tuple[str, ...] = Field((), description="Names of the models whose requests are kept; default: all.")
+    every: Count = Field(100, description="One of so many inferences is kept, by chance.")
+    most_requests: Count = Field(1000, description="Most requests of a model that are kept.")
+    most_mib: Count = Field(1024, description="Most MiB that the requests of a model may take.")
+
+
 class LimitsSection(Section):
     """Time and size limits that hold for every request."""
 
@@ -246,6 +260,9 @@ class Config(Section):
         default_factory=BalanceSection, description="How requests are spread over many Tritons."
     )
     admin: AdminSection = Field(default_factory=AdminSection, description="Calls that need a switch.")
+    recording: RecordingSection = Field(
+        default_factory=RecordingSection, description="Requests that are kept to calibrate models with."
+    )
     workers: Annotated[int, Field(ge=1, le=256)] = Field(
         1, description="Processes that serve inference; they share both ports."
     )

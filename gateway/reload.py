@@ -12,7 +12,16 @@ from gateway.config import Config, Section
 _LOOK_SECONDS = 0.5
 
 _LIVE = frozenset(
-    {"limits", "balance", "admin", "upstreams", "http.max_body_bytes", "http.access_log", "grpc.max_message_bytes"}
+    {
+        "limits",
+        "balance",
+        "admin",
+        "recording",
+        "upstreams",
+        "http.max_body_bytes",
+        "http.access_log",
+        "grpc.max_message_bytes",
+    }
 )
 """Sections and keys that take effect without a restart; the others decide what is started, and where it listens."""
 

@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import json
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -15,7 +16,9 @@ from gateway.config import Config, UpstreamSection
 from gateway.core.errors import SetupError
 from gateway.policies.load_by_grpc import LoadByGrpc
 from gateway.policies.observe import Observe
+from gateway.policies.record import Record
 from gateway.policies.restrict import Restrict
+from gateway.recorder import Recorder
 from gateway.sockets import bind
 from gateway.upstreams.fake import FakeUpstream
 from gateway.upstreams.fake_triton import FakeTriton
@@ -25,8 +28,13 @@ MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
 BODY = {"inputs": [{"name": "IN", "shape": [1], "datatype": "INT32", "data": [1]}]}
 
 
-def test_the_chain_is_in_its_order(config: Config) -> None:
-    assert [type(policy) for policy in app.policies(config)] == [Observe, Restrict, LoadByGrpc]
+def test_the_chain_is_in_its_order(config: Config, tmp_path: Path) -> None:
+    recording = changed(config, recording={"folder": tmp_path})
+    assert [type(policy) for policy in app.policies(recording, Recorder())] == [Observe, Restrict, LoadByGrpc, Record]
+
+
+def test_what_is_switched_off_costs_nothing(config: Config) -> None:
+    assert [type(policy) for policy in app.policies(config, Recorder())] == [Observe, Restrict, LoadByGrpc]
 
 
 async def test_both_protocols_share_one_configuration(fake_gateway: FakeGateway) -> None:
@@ -85,6 +93,16 @@ class TestAnotherConfiguration:
             await plane.apply(changed(config, http={"max_body_bytes": 10}))
             upstream.gate.set()
             assert (await request).status_code == 200
+
+    async def test_starts_and_ends_recording(self, config: Config, tmp_path: Path) -> None:
+        async with DataPlane(config, FakeUpstream()) as plane, httpx.AsyncClient(trust_env=False) as client:
+            await infer(client, plane)
+            await plane.apply(changed(config, recording={"folder": tmp_path, "every": 1}))
+            await infer(client, plane)
+            await infer(client, plane)
+            await plane.apply(config)
+            await infer(client, plane)
+        assert len(list((tmp_path / "echo").iterdir())) == 2
 
     async def test_brings_other_tritons_and_keeps_what_is_in_flight(self, config: Config) -> None:
         async with FakeTriton() as old, FakeTriton() as new:

@@ -13,10 +13,12 @@ def test_the_shipped_file_is_the_defaults() -> None:
 
 
 def test_a_tilde_is_the_user_s_home() -> None:
-    config = load(None, ("repository.path=~/models", "triton.cache_dir=~/cache", "triton.log_file=~/triton.log"))
+    paths = ("repository.path=~/models", "triton.cache_dir=~/cache", "triton.log_file=~/triton.log")
+    config = load(None, (*paths, "recording.folder=~/recordings"))
     assert config.repository.path == Path.home() / "models"
     assert config.triton.cache_dir == Path.home() / "cache"
     assert config.triton.log_file == Path.home() / "triton.log"
+    assert config.recording.folder == Path.home() / "recordings"
 
 
 def test_an_upstream_without_a_name_is_called_by_its_address() -> None:

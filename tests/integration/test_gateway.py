@@ -20,8 +20,10 @@ import tritonclient.grpc.aio as grpc_aio_client
 import tritonclient.http as http_client
 import tritonclient.http.aio as http_aio_client
 from tritonclient.grpc import service_pb2
+from tritonclient.utils import InferenceServerException
 
-from gateway.app import start_data
+from converters.data.recorded import RecordedDataset
+from gateway.app import DataPlane, start_data
 from gateway.config import TritonSection, UpstreamSection, load
 from gateway.triton.fetch import TritonInstall
 from gateway.triton.supervise import EmbeddedTriton
@@ -149,6 +151,38 @@ async def test_the_grpc_aio_client(served: Served) -> None:
         assert await client.is_model_ready("twice")
         for result in await asyncio.gather(*(client.infer("twice", inputs(grpc_client)) for _ in range(50))):
             check(result)
+
+
+async def test_recorded_requests_hold_what_the_client_libraries_sent(served: Served, tmp_path: Path) -> None:
+    config = load(
+        None,
+        (
+            "http={host: 127.0.0.1, port: 0}",
+            "grpc={host: 127.0.0.1, port: 0}",
+            f"upstreams=[{{http: '{served.triton_http}', grpc: '{served.triton_grpc}'}}]",
+            f"recording={{folder: '{tmp_path}', every: 1}}",
+        ),
+    )
+
+    def call(http: str, grpc: str) -> None:
+        with http_client.InferenceServerClient(http) as client:
+            for binary in (True, False):
+                for compression in (None, "gzip", "deflate"):
+                    request = inputs(http_client, binary_data=binary)
+                    check(client.infer("twice", request, request_compression_algorithm=compression))
+            with pytest.raises(InferenceServerException):
+                client.infer("twice", inputs(http_client)[:1])
+        with grpc_client.InferenceServerClient(grpc) as client:
+            for compression in (None, "gzip"):
+                check(client.infer("twice", inputs(grpc_client), compression_algorithm=compression))
+
+    async with DataPlane(config) as plane:
+        await asyncio.to_thread(call, **plane.addresses)
+    recorded = list(RecordedDataset(tmp_path / "twice"))
+    assert len(recorded) == 8
+    for feeds in recorded:
+        np.testing.assert_array_equal(feeds["A"], A)
+        np.testing.assert_array_equal(feeds["TEXT"], TEXT)
 
 
 @pytest.mark.parametrize("client", [http_client, grpc_client])

@@ -108,16 +108,12 @@ class ModelBuild:
         except Exception as error:
             verdict = error.verdict if isinstance(error, Refused) else result.verdict
             return replace(result, problem=result.problem or self._problem(error), verdict=verdict)
-        # What an engine is built from is told where there is one; each result tells its own.
-        first = result.verdict is None and result.problem is None
-        return replace(
-            result,
-            kept_fp32=tuple(sorted({*result.kept_fp32, *typed.kept.fp32})),
-            bytes_after=_size(typed) if first else result.bytes_after,
-            verdict=typed.verdict if first else result.verdict,
-            latency=result.latency or measured,
-            built=(*result.built, *(replace(b, verdict=b.verdict or typed.verdict, latency=measured) for b in built)),
-        )
+        if not result.built and result.problem is None:
+            result = replace(result, bytes_after=_size(typed), verdict=typed.verdict, latency=measured)
+        elif group.served_by == "cpu":  # another graph than the one that engines are built from
+            built = [replace(each, verdict=typed.verdict, latency=measured) for each in built]
+        kept = tuple(sorted({*result.kept_fp32, *typed.kept.fp32}))
+        return replace(result, kept_fp32=kept, built=(*result.built, *built))
 
     def _groups(self, converted: Converted, variant: str) -> list[Group]:
         """The targets of a variant, those together that take the same graph."""

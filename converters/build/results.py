@@ -79,8 +79,9 @@ class Built:
         cached: whether it was built before.
         ran: "engine" if the result itself was run for its gate; "onnx" if that was the typed ONNX which it was built
             from, and the engine was built and checked for validity but not run.
-        verdict: of what was run, as `ran` says; None without data to verify with.
-        latency: in ONNX Runtime, of the ONNX; None where it was not measured.
+        verdict: of the engine's own run, or of a graph for CPUs that is not the variant's; None where nothing but the
+            variant's own ONNX was run.
+        latency: of the same, in ONNX Runtime; None where it was not measured.
         published: folder and version in the repository as `NAME/N`; empty if it was not published.
         new: whether this publication is a new version, and not one that was there already.
         warnings: of the builder.

@@ -89,7 +89,7 @@ class VariantStep:
     @property
     def title(self) -> str:
         """As people read it: INT8 for CPUs is another graph than INT8 for TensorRT."""
-        return f"{self.name} {self.served_by}" if self.section.precision == "int8" else self.name
+        return f"{self.name} cpu" if (self.section.precision, self.served_by) == ("int8", "cpu") else self.name
 
     @property
     def section(self) -> VariantSection:

@@ -165,7 +165,7 @@ def _verdicts(model: ModelResult) -> Iterator[tuple[str, Verdict]]:
         if variant.verdict:
             yield variant.name, variant.verdict
         for built in variant.built:
-            if built.verdict and words.is_engine(built):
+            if built.verdict:
                 yield f"{variant.name} {built.target}", built.verdict
 
 

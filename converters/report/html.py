@@ -108,7 +108,7 @@ def _rows(model: ModelResult, link: str) -> list[tuple[str, ...]]:
                 words.figure(worst.mean_rel) if worst else words.NOTHING,
                 words.share(worst.top1) if worst else words.NOTHING,
                 f"{words.size(variant.bytes_after)}, {ratio}" if variant.bytes_after else words.NOTHING,
-                words.speedup(variant.latency),
+                words.speedup(words.latency(variant)),
                 f"{done} of {len(variant.built)}",
             )
         )

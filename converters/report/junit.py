@@ -96,9 +96,8 @@ def _of_target(group: str, variant: VariantResult, built: Built) -> Iterator[_Ca
         return
     if words.is_engine(built):
         yield _Case(group, f"engine {own}", _took(variant.steps, f"engine {own}"), _told_of_engine(variant, built))
-        if built.verdict is not None:
-            name = f"gate {own}"
-            yield _Case(group, name, _took(variant.steps, name), _figures(built.verdict))
+    if built.verdict is not None:
+        yield _Case(group, f"gate {own}", _took(variant.steps, f"gate {own}"), _figures(built.verdict))
     if built.published:
         outcome = "a new version" if built.new else "there already"
         yield _Case(group, f"publish {own}", _took(variant.steps, f"publish {own}"), f"{built.published}, {outcome}")

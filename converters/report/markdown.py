@@ -68,8 +68,8 @@ def _rows(model: ModelResult) -> Iterator[tuple[str, ...]]:
             + (f"<br>{words.count(len(kept), 'node')} FP32" if (kept := variant.kept_fp32) else ""),
             sizes if variant.bytes_after else words.NOTHING,
             *_accuracy(variant.verdict),
-            words.speedup(variant.latency),
-            "<br>".join(_built(each) for each in variant.built) or words.NOTHING,
+            words.speedup(words.latency(variant)),
+            "<br>".join(_built(variant, each) for each in variant.built) or words.NOTHING,
             "<br>".join(_published(each) for each in variant.built) or words.NOTHING,
             _MARKS[words.status(variant)],
         )
@@ -88,7 +88,7 @@ def _accuracy(verdict: Verdict | None) -> tuple[str, str, str, str]:
     )
 
 
-def _built(built: Built) -> str:
+def _built(variant: VariantResult, built: Built) -> str:
     name = code(built.target)
     if built.problem is not None:
         return f"{name}: ❌ failed"
@@ -97,10 +97,18 @@ def _built(built: Built) -> str:
         words.capabilities(built.compute_capabilities),
         words.size(sum(built.files.values())),
         f"built in {words.duration(built.seconds)}" if words.is_engine(built) else "",
-        words.checked_briefly(built),
+        words.checked_briefly(variant, built),
+        *_own_figures(built),
         "known already" if built.cached else "",
     ]
     return f"{name}: {', '.join(part for part in parts if part)}"
+
+
+def _own_figures(built: Built) -> tuple[str, ...]:
+    """Of a graph for CPUs, which is not the one that engines are built from."""
+    worst = built.verdict.worst_output if built.verdict and not words.is_engine(built) else None
+    told = (f"cosine {words.cosine(worst.cosine)}",) if worst else ()
+    return (*told, f"{words.speedup(built.latency)} as fast") if built.latency else told
 
 
 def _published(built: Built) -> str:
@@ -174,7 +182,7 @@ def _verdicts(result: BuildResult) -> Iterator[tuple[str, str, Verdict]]:
             if variant.verdict is not None:
                 yield model.name, variant.name, variant.verdict
             for built in variant.built:
-                if built.verdict is not None and words.is_engine(built):
+                if built.verdict is not None:
                     yield model.name, f"{variant.name} {built.target}", built.verdict
 
 

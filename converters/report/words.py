@@ -106,17 +106,23 @@ def is_engine(built: Built) -> bool:
     return built.builder != ONNX_RUNTIME
 
 
-def checked_briefly(built: Built) -> str:
+def latency(variant: VariantResult) -> Latency | None:
+    """Of the variant, or of its graph for CPUs where only that was measured."""
+    return variant.latency or next((built.latency for built in variant.built if built.latency), None)
+
+
+def checked_briefly(variant: VariantResult, built: Built) -> str:
     """How a result without a problem was checked, in a few words."""
     if not is_engine(built):
-        return "run in ONNX Runtime" if built.verdict else "not run"
+        return "run in ONNX Runtime" if built.verdict or variant.verdict else "not run"
     return "run" if built.ran == "engine" else "built and checked, not run"
 
 
 def checked(variant: VariantResult, built: Built) -> str:
     """How a result without a problem was checked: plain about what was not run."""
     if not is_engine(built):
-        return "run in ONNX Runtime; its gate passed" if built.verdict else "not run: there is no verification data"
+        judged = built.verdict or variant.verdict
+        return "run in ONNX Runtime; its gate passed" if judged else "not run: there is no verification data"
     if built.ran == "engine":
         return "engine run here; its gate passed"
     start = "engine built and checked for validity, not run"

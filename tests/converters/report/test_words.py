@@ -68,7 +68,7 @@ def test_an_engine_that_was_not_run_is_told_plainly() -> None:
     assert words.checked(variant, engine(verdict=verdict())).startswith("some of its engines were run")
     assert words.checked(VariantResult("int8", "int8", verdict=refusal()), engine()).endswith("built from failed")
     assert words.checked(variant, onnx()) == "run in ONNX Runtime; its gate passed"
-    assert words.checked(variant, onnx(verdict=None)) == "not run: there is no verification data"
+    assert words.checked(VariantResult("int8", "int8"), onnx()) == "not run: there is no verification data"
 
 
 def test_status() -> None:

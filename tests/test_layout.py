@@ -7,13 +7,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCES = [
     path.relative_to(ROOT)
-    for room in ("gateway", "backends", "converters", "typed_yaml", "examples")
+    for room in ("gateway", "backends", "converters", "typed_yaml", "atomic", "examples")
     for path in sorted((ROOT / room).rglob("*.py"))
     if path.name != "__init__.py"
 ]
 TESTS = [
     path.relative_to(ROOT / "tests")
-    for room in ("gateway", "backends", "converters", "typed_yaml", "examples")
+    for room in ("gateway", "backends", "converters", "typed_yaml", "atomic", "examples")
     for path in sorted((ROOT / "tests" / room).rglob("test_*.py"))
 ]
 

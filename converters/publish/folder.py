@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from atomic.exchange import exchange, sync
+from atomic.link import link
 from converters.engines import record
 from converters.engines.record import EngineRecord
 from converters.errors import BadEngine, ConfigError
 from converters.publish.existing import RECORD, SETTINGS, Existing, sha256_of
 from converters.publish.source_config import CONFIG
-from converters.publish.workplace import exchange, explained, link, locked, staged, sync
+from converters.publish.workplace import explained, locked, staged
 
 # The name becomes a part of a shell command inside Triton, and of URLs; the end is the gateway's own.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(?<!--candidate)")
@@ -149,19 +151,8 @@ def _put(existing: Existing, content: Content, version: int, stage: Path) -> Non
     sync(new)
     if not existing.is_there:
         new.rename(place)
-    elif not exchange(new, place):
-        _add_in_place(place, coming, new, version)
-
-
-def _add_in_place(place: Path, coming: Mapping[str, Path | bytes], new: Path, version: int) -> None:
-    """Where a file system cannot swap folders: what belongs to the version first, and the version as the last."""
-    for name in coming:
-        (place / name).parent.mkdir(exist_ok=True)
-        (new / name).replace(place / name)
-    if (new / SETTINGS).is_dir():
-        shutil.copytree(new / SETTINGS, place / SETTINGS, dirs_exist_ok=True)
-    (new / str(version)).rename(place / str(version))
-    sync(place)
+    else:
+        exchange(new, place)
 
 
 def _keep_settings(existing: Existing, new: Path) -> None:

@@ -7,7 +7,6 @@ that holds the lock of the file beside it. What a killed process leaves is remov
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
@@ -19,6 +18,7 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
+from atomic.exchange import repair
 from converters.errors import ConversionError, OutOfResources
 
 FOLDER = ".triton-gateway"
@@ -27,9 +27,6 @@ _PREFIX = "convert-"
 _ALIVE = ".lock"
 _LOOK_SECONDS = 0.05
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_NO_LINKS = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES})
-_NO_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 @contextmanager
@@ -95,60 +92,14 @@ def explained(what: object) -> Iterator[None]:
         ).at(step="publish") from None
 
 
-def link(source: Path, target: Path) -> None:
-    """Make the same file or folder once more: by hard links, or by copies where there can be none."""
-    if source.is_symlink():
-        target.symlink_to(source.readlink())
-    elif source.is_dir():
-        target.mkdir()
-        for path in source.iterdir():
-            link(path, target / path.name)
-        shutil.copystat(source, target)
-    else:
-        try:
-            os.link(source, target)
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            shutil.copy2(source, target)
-
-
-def exchange(one: Path, other: Path) -> bool:
-    """Swap two folders in one step.
-
-    Returns:
-        Whether it was done; False where the file system or the kernel cannot.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    rename = getattr(libc, "renameat2", None)
-    if rename is None:
-        return False
-    if rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE):
-        code = ctypes.get_errno()
-        if code in _NO_EXCHANGE:
-            return False
-        raise OSError(code, os.strerror(code), str(other))
-    return True
-
-
-def sync(path: Path) -> None:
-    """Have a file's content, or a folder's entries, reach the disk."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some file systems have no such thing for folders
-            raise
-    finally:
-        os.close(handle)
-
-
 def _clear_leftovers(staging: Path) -> None:
     """Remove the folders of our own kind whose process is gone; the gateway looks after its own."""
     for alive in staging.glob(f"{_PREFIX}*{_ALIVE}"):
         with alive.open("a") as file:
             if _try_lock(file.fileno()):
-                shutil.rmtree(alive.with_name(alive.name.removesuffix(_ALIVE)), ignore_errors=True)
+                folder = alive.with_name(alive.name.removesuffix(_ALIVE))
+                repair(folder)
+                shutil.rmtree(folder, ignore_errors=True)
                 alive.unlink(missing_ok=True)
 
 

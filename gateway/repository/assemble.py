@@ -6,7 +6,6 @@ so a load that is asked for after any change is carried out, beside the loaded v
 
 from __future__ import annotations
 
-import errno
 import filecmp
 import os
 import re
@@ -15,13 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from atomic.exchange import sync
+from atomic.link import link
 from gateway.core.errors import ModelRefused
-from gateway.repository.exchange import sync
 from gateway.repository.record import FILE_NAME, RETIRED, ModelRecord, encode, is_version
 
 SETTINGS = ".settings"
 _OWN = frozenset({FILE_NAME, f"{FILE_NAME}.new", RETIRED, SETTINGS})
-_NO_LINKS = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES})
 _EDITED_BYTES = 1 << 20
 
 _TOKEN = re.compile(r"""#[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[{\[<]|[}\]>]|name\s*:|\w+""")
@@ -83,25 +82,6 @@ def assemble(change: Change, target: Path) -> None:
             sync(file)
     for path, _, _ in os.walk(target):
         sync(Path(path))
-
-
-def link(source: Path, target: Path) -> None:
-    """Make the same file or folder once more: by hard links, or by copies where there can be none."""
-    if source.is_symlink():
-        target.symlink_to(source.readlink())
-    elif source.is_dir():
-        target.mkdir()
-        for path in source.iterdir():
-            if path.name != "__pycache__":
-                link(path, target / path.name)
-        shutil.copystat(source, target)
-    else:
-        try:
-            os.link(source, target)
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            shutil.copy2(source, target)
 
 
 def take_in(source: Path, target: Path) -> None:

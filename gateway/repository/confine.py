@@ -34,6 +34,7 @@ _CAPGET_CAPSET = {"x86_64": (125, 126), "aarch64": (90, 91)}
 _CAPABILITIES_VERSION = 0x20080522
 _READ_ANY_FILE = 0b110  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
 
+_OWN = ("gateway", "backends", "typed_yaml", "atomic")
 _SYSTEM = (
     *("/usr", "/lib", "/lib32", "/lib64", "/opt", "/nix/store"),
     *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/ld.so.preload", "/etc/alternatives"),
@@ -123,7 +124,15 @@ def _code() -> list[Path]:
     folders = [Path(sys.prefix), Path(sys.base_prefix), *(path for path in on_path if path != root or not is_checkout)]
     own = Path("/proc/self").resolve()
     os.open(own, os.O_PATH)  # held open for ever: the kernel forgets a rule with the last that looks at its folder
-    return [*map(Path, _SYSTEM), own, *folders, root / "gateway", root / "backends", root / "typed_yaml"]
+    return [
+        *map(Path, _SYSTEM),
+        own,
+        *folders,
+        root / "gateway",
+        root / "backends",
+        root / "typed_yaml",
+        root / "atomic",
+    ]
 
 
 def _limit(limits: Limits) -> None:

@@ -22,8 +22,8 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import from_url
 
+from atomic.exchange import discard, exchange, repair, write
 from gateway.core.errors import SetupError
-from gateway.repository.exchange import discard, exchange, repair, write
 from gateway.repository.object_listing import Entry, Fingerprint, fingerprint, group
 
 _STATE = ".objects.json"

@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from atomic.exchange import exchange, sync
+from atomic.link import link
 from gateway.core.errors import ModelRefused, SetupError
 from gateway.repository import history, record
-from gateway.repository.assemble import Change, assemble, link, named, take_in
+from gateway.repository.assemble import Change, assemble, named, take_in
 from gateway.repository.description import Prepared
-from gateway.repository.exchange import exchange, sync
 from gateway.repository.reader import Reader, explained, is_model
 from gateway.repository.record import FILE_NAME, ModelRecord, VersionRecord
 from gateway.repository.workplace import Consumption, Workplace

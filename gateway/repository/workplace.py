@@ -18,8 +18,8 @@ from io import FileIO
 from pathlib import Path
 from typing import IO
 
+from atomic.exchange import discard, repair, write
 from gateway.core.errors import SetupError
-from gateway.repository.exchange import discard, repair, write
 from gateway.repository.record import digest
 
 FOLDER = ".triton-gateway"

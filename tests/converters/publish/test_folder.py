@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import resource
@@ -7,11 +8,13 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from atomic.exchange import exchange
 from converters.engines import record as records
 from converters.errors import BadEngine, ConfigError, ConversionError, OutOfResources
 from converters.publish import folder
@@ -129,7 +132,10 @@ def test_a_disk_that_fills_up_leaves_everything_as_it_was(tmp_path: Path) -> Non
 
 
 def test_a_file_system_that_cannot_swap_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "exchange", lambda *_: False)
+    def unsupported(*_: Path) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(folder, "exchange", partial(exchange, native=unsupported))
     publish(tmp_path, "m", content(b"one", "max_batch_size: 1\n"))
     publish(tmp_path, "m", content(b"two", "max_batch_size: 2\n"))
     found = tree(tmp_path / "m")

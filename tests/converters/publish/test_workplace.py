@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from converters.errors import ConversionError, OutOfResources
-from converters.publish.workplace import exchange, explained, link, locked, staged
+from converters.publish.workplace import explained, locked, staged
 
 
 def test_a_staged_folder_is_gone_at_the_end_also_after_an_error(tmp_path: Path) -> None:
@@ -55,22 +55,3 @@ def test_what_the_file_system_says_is_explained() -> None:
         explained("m"),
     ):
         raise PermissionError(13, "Permission denied", "/x")
-
-
-def test_links_of_files_and_folders(tmp_path: Path) -> None:
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    (tmp_path / "a" / "b" / "file").write_text("x")
-    (tmp_path / "a" / "link").symlink_to("b/file")
-    link(tmp_path / "a", tmp_path / "c")
-    assert (tmp_path / "c" / "b" / "file").stat().st_ino == (tmp_path / "a" / "b" / "file").stat().st_ino
-    assert (tmp_path / "c" / "link").readlink() == Path("b/file")
-
-
-def test_two_folders_are_swapped(tmp_path: Path) -> None:
-    for name in "ab":
-        (tmp_path / name).mkdir()
-        (tmp_path / name / name).touch()
-    assert exchange(tmp_path / "a", tmp_path / "b")
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
-    with pytest.raises(FileNotFoundError):
-        exchange(tmp_path / "a", tmp_path / "absent")

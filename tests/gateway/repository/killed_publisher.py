@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from gateway.repository.exchange import exchange
+from atomic.exchange import exchange
 from gateway.repository.store import Store
 from tests.gateway.repository.store_models import make_drop, make_prepared
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.repository.exchange import discard, exchange, repair, write
+from atomic.exchange import discard, exchange, repair, write
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Files and folders that change in one step; shared by the gateway and the converters."""

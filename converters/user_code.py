@@ -7,7 +7,6 @@ with users_own("metrics/ranking.py:agreement"):
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -21,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from converters.errors import ConfigError, ConversionError
+from converters.nearest import nearest
 
 _FORM = "write it as 'module:function' or 'path/to/file.py:function'"
 
@@ -45,8 +45,8 @@ def user_function(reference: str, base: Path) -> Callable[..., Any]:
     module = _file(reference, base / target) if _names_file(target) else _module(reference, target, base)
     function = getattr(module, name, None)
     if function is None:
-        near = difflib.get_close_matches(name, [known for known in vars(module) if not known.startswith("_")], n=1)
-        hint = f"did you mean '{near[0]}'?" if near else "define it there, at the top level"
+        public = [known for known in vars(module) if not known.startswith("_")]
+        hint = nearest(name, public, "define it there, at the top level")
         raise ConfigError(f"'{target}' has no function '{name}'", hint=hint)
     if not callable(function):
         raise ConfigError(f"'{reference}' is a {type(function).__name__}, not a function", hint="name a function")

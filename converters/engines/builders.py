@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 
 from converters.engines.base import Builder
 from converters.engines.tensorrt import TensorRTBuilder
 from converters.engines.tensorrt_rtx import RtxBuilder
 from converters.errors import ConfigError
+from converters.nearest import nearest
 
 BUILDERS: Mapping[str, Callable[[], Builder]] = {
     "tensorrt": TensorRTBuilder,
@@ -24,7 +24,5 @@ def builder(name: str) -> Builder:
     """
     make = BUILDERS.get(name)
     if make is None:
-        near = difflib.get_close_matches(name, BUILDERS, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"choose among {', '.join(BUILDERS)}"
-        raise ConfigError(f"there is no engine builder '{name}'", hint=hint)
+        raise ConfigError(f"there is no engine builder '{name}'", hint=nearest(name, BUILDERS))
     return make()

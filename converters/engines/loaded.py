@@ -42,16 +42,15 @@ class EngineRunner:
     """
 
     def __init__(self, plan: bytes | Path, builder: str, weights: bytes | None = None) -> None:
-        self._torch = _torch()
         self._trt = _library(builder)
         self._builder = builder
         data = plan if isinstance(plan, bytes) else plan.read_bytes()
-        gpu = gpus()[0].compute_capability
         # An engine that runs on later versions says so nowhere that can be read; an older one is left to the library.
         lenient = builder == "tensorrt"
-        validity.check(
-            data, builder=builder, version=self._trt.__version__, compute_capability=gpu, version_compatible=lenient
-        )
+        told = {"builder": builder, "version": self._trt.__version__, "version_compatible": lenient}
+        validity.check(data, **told)  # what can be said without a GPU comes first
+        self._torch = _torch()
+        validity.check(data, **told, compute_capability=gpus()[0].compute_capability)
         self._messages = Messages()
         self._runtime = self._trt.Runtime(logger_of(self._trt, self._messages))
         self._engine = self._runtime.deserialize_cuda_engine(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from converters.engines.base import Profile, Range
 from converters.errors import ConfigError, Unsupported
 from converters.graph.signature import Signature, Tensor
+from converters.nearest import nearest
 
 Sizes = tuple[int, int, int]
 """min, opt and max of one dimension."""
@@ -176,7 +176,4 @@ def _ranked(tensor: Tensor) -> tuple[int | str, ...]:
 
 
 def _near(name: str, inputs: Mapping[str, Tensor]) -> str:
-    near = difflib.get_close_matches(name, inputs, n=1, cutoff=0.5)
-    if near:
-        return f"did you mean '{near[0]}'?"
-    return f"it has {', '.join(repr(each) for each in inputs) or 'no inputs'}"
+    return nearest(name, inputs, f"it has {', '.join(repr(each) for each in inputs) or 'no inputs'}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from converters.errors import ConfigError, Place, Unsupported
 from converters.graph.names import name_nodes
 from converters.graph.opset import opset_of
 from converters.graph.shapes import inferred, is_large
+from converters.nearest import nearest
 
 
 def prepared(model: onnx.ModelProto, *, opset: int = 1) -> onnx.ModelProto:
@@ -100,10 +100,9 @@ def check_names(names: frozenset[str], graph: onnx.GraphProto, *, step: str) -> 
     """
     nodes = [node.name for node in graph.node]
     for name in sorted(names.difference(nodes)):
-        near = get_close_matches(name, nodes, n=1, cutoff=0.5)
         raise ConfigError(
             f"there is no node '{name}' to keep in FP32",
-            hint=f"did you mean '{near[0]}'?" if near else "name nodes as the ONNX file does",
+            hint=nearest(name, nodes, "name nodes as the ONNX file does"),
             place=Place(step=step),
         )
 

@@ -76,8 +76,8 @@ def booster_of(model: Any) -> Any:
 def with_float32_thresholds(booster: Any) -> Any:
     """The same booster for rows of float32, whose thresholds ONNX can hold.
 
-    A row goes left where its value is at most the threshold. Rounded to the nearest float32, as onnxmltools would do it,
-    a threshold may come to lie above a value that was above it; rounded down, every float32 goes as it went.
+    A row goes left where its value is at most the threshold. Rounded to the nearest float32, as onnxmltools does it, a
+    threshold may come to lie above a value that was above it; rounded down, every float32 goes as it went.
     """
     lightgbm = framework("lightgbm", extra="trees", attribute="Booster")
 

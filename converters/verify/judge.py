@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 from converters.errors import ConfigError
+from converters.nearest import nearest
 from converters.precision.base import Precision
 from converters.verify.base import Failure, OutputDifference
 from converters.verify.differences import Mismatch
@@ -39,8 +39,7 @@ def check_names(gate: Gate, names: Sequence[str]) -> None:
     """
     for name in gate.outputs:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"the model has {', '.join(sorted(names)) or 'none'}"
+            hint = nearest(name, names, f"the model has {', '.join(sorted(names)) or 'none'}")
             raise ConfigError(f"the gate names output '{name}', which the model does not have", hint=hint)
 
 

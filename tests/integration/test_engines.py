@@ -9,19 +9,27 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
+import onnxruntime
 import pytest
 import yaml
 from rich.console import Console
 
 from converters.engines.record import read
 from converters.engines.validity import inspect
+from examples.engines import pitch
 from gateway.repository.samples import fetch_samples
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs/engines.yaml"
-BUILDERS = 4  # SM75, SM86, SM89 and SM120
+# What the ONNX that the authors ship calls what the SavedModel calls so.
+OUTPUTS = {
+    "contour": "StatefulPartitionedCall:0",
+    "note": "StatefulPartitionedCall:1",
+    "onset": "StatefulPartitionedCall:2",
+}
 
 tensorrt_rtx = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX has no wheel for this platform")
 
@@ -35,7 +43,7 @@ def build(output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `make engines` leaves."""
-    fetch_samples(ROOT / "model_repository", ["tensorflow"], Console(quiet=True), sources=True)
+    fetch_samples(ROOT / "model_repository", ["onnx", "tensorflow"], Console(quiet=True), sources=True)
     folder = tmp_path_factory.mktemp("engines")
     done = build(folder)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
@@ -80,6 +88,24 @@ def test_the_saved_model_is_the_same_as_onnx(results: dict[str, Any]) -> None:
     model = next(model for model in results["models"] if model["name"] == "basic_pitch")
     assert model["kind"] == "savedmodel"
     assert max(output["max_abs"] for output in model["verdict"]["outputs"]) < 1e-4
+
+
+def test_the_onnx_is_the_same_as_the_one_that_its_authors_ship(output: Path) -> None:
+    entries = (output / "cache/onnx").glob("*/entry.json")
+    ours = next(path.parent for path in entries if json.loads(path.read_text())["made_from"]["kind"] == "savedmodel")
+    theirs = ROOT / "model_repository/basic_pitch_onnx/1/model.onnx"
+    batch = next(iter(pitch.verification()))
+    (audio,) = batch.values()
+    found = dict(zip(OUTPUTS, answers(ours / "model.onnx", audio, list(OUTPUTS)), strict=True))
+    shipped = dict(zip(OUTPUTS, answers(theirs, audio, list(OUTPUTS.values())), strict=True))
+    for name, array in found.items():
+        np.testing.assert_allclose(array, shipped[name], rtol=0, atol=1e-4, err_msg=name)
+
+
+def answers(model: Path, audio: np.ndarray[Any, Any], outputs: list[str]) -> list[np.ndarray[Any, Any]]:
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    found: list[np.ndarray[Any, Any]] = session.run(outputs, {session.get_inputs()[0].name: audio})
+    return found
 
 
 def test_int8_is_measured_against_fp32_on_this_cpu(results: dict[str, Any]) -> None:

@@ -14,5 +14,5 @@ def test_names(name: str) -> None:
 def test_unknown_names() -> None:
     with pytest.raises(ConfigError, match="did you mean 'tensorrt_rtx'"):
         builder("tensorrt-rtx")
-    with pytest.raises(ConfigError, match="choose among tensorrt, tensorrt_rtx"):
+    with pytest.raises(ConfigError, match="known here: tensorrt, tensorrt_rtx"):
         builder("openvino")

@@ -196,13 +196,30 @@ def test_gpu_without_room(library: Any, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch", reason="install the extra 'pytorch'")
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", SimpleNamespace(__version__=VERSION))
     monkeypatch.setattr(loaded, "gpus", tuple)
     with pytest.raises(ToolMissing, match="engines are run on a GPU") as caught:
-        EngineRunner(b"", "tensorrt_rtx")
+        EngineRunner(PLAN, "tensorrt_rtx")
     assert "nvidia-smi" in caught.value.hint
 
 
 def test_there_is_no_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", SimpleNamespace(__version__=VERSION))
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ToolMissing, match="PyTorch, which is not installed"):
-        EngineRunner(b"", "tensorrt_rtx")
+        EngineRunner(PLAN, "tensorrt_rtx")
+
+
+@pytest.mark.parametrize(("plan", "told"), [(b"", "is empty"), (PLAN[:-1], "cut off"), (PLAN + b"x", "cut off")])
+def test_a_damaged_engine_is_found_out_without_a_gpu(monkeypatch: pytest.MonkeyPatch, plan: bytes, told: str) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", SimpleNamespace(__version__=VERSION))
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(BadEngine, match=told):
+        EngineRunner(plan, "tensorrt_rtx")
+
+
+def test_an_engine_of_another_version_is_found_out_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", SimpleNamespace(__version__="1.8.0.1"))
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(BadEngine, match="was built by tensorrt_rtx 1.7.1.116, and this is 1.8.0.1"):
+        EngineRunner(PLAN, "tensorrt_rtx")

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from converters.engines.record import FILE_NAME, EngineRecord, Lineage, as_json, read
+from converters.engines.record import FILE_NAME, EngineRecord, Lineage, as_json, put, read
 
 RECORD = EngineRecord(
     file="model.plan",
@@ -43,3 +43,10 @@ def test_what_json_has_no_number_for_becomes_a_word(tmp_path: Path) -> None:
     gate = {"outputs": [{"max_rel": float("inf")}], "metrics": {"f": float("nan")}}
     (tmp_path / FILE_NAME).write_text(as_json((replace(RECORD, gate=gate),)))
     assert read(tmp_path)[0].gate == {"outputs": [{"max_rel": "inf"}], "metrics": {"f": "nan"}}
+
+
+def test_a_record_takes_the_place_of_the_one_of_the_same_file(tmp_path: Path) -> None:
+    other = replace(RECORD, file="other.plan")
+    for record in (RECORD, other, replace(RECORD, seconds=3.0)):
+        put(tmp_path, record)
+    assert read(tmp_path) == (other, replace(RECORD, seconds=3.0))

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from converters.engines.validity import EngineHeader, check, inspect, pack_header
+from converters.engines.validity import EngineHeader, check, inspect, is_engine, pack_header
 from converters.errors import BadEngine
 
 VERSION = "1.7.1.116"
@@ -90,3 +91,15 @@ def test_ultralytics_metadata_in_front() -> None:
 
 def test_parts_of_a_version_above_a_byte() -> None:
     check(plan(version="1.8.0.300"), builder="tensorrt_rtx", version="1.8.0.300")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "engine"),
+    [("m.plan", b"none", True), ("m", b"vtrt12", True), ("m.bin", b"ftrt", True), ("m.onnx", b"\x08\x07", False)],
+)
+def test_an_engine_is_known_by_its_name_or_its_first_bytes(
+    tmp_path: Path, name: str, content: bytes, engine: bool
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert is_engine(tmp_path / name) == engine
+    assert not is_engine(tmp_path)

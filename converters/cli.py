@@ -57,7 +57,7 @@ class Commands(click.Group):
             _fail(str(error), error.exit_code)
         except KeyboardInterrupt:
             _fail("interrupted", INTERRUPTED)
-        except (click.exceptions.Exit, click.ClickException, click.Abort):
+        except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
             raise  # click's own: it tells them
         except Exception as error:
             if ctx.params["debug"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from converters.errors import ConversionError, OutOfResources
 
@@ -13,7 +14,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 @contextmanager
 def placed(model: str, step: str) -> Iterator[None]:
-    """What goes wrong inside is told with the model and the step.
+    """What goes wrong inside is told with this model and this step, whatever the code inside calls its own part.
 
     Raises:
         OutOfResources: there was no memory or no disk left.
@@ -22,12 +23,16 @@ def placed(model: str, step: str) -> Iterator[None]:
     try:
         yield
     except ConversionError as error:
-        raise error.at(model=model, step=step) from error
+        # The name of a step that was asked for says more than that of some function below it.
+        error.place = replace(error.place, model=model or error.place.model, step=step or error.place.step)
+        raise
     except MemoryError:
         raise OutOfResources(
             "the machine has no memory left for this step",
             hint="give it more memory, or use fewer or smaller batches of data",
         ).at(model=model, step=step) from None
+    except BrokenPipeError:  # whoever reads has seen enough
+        raise
     except OSError as error:
         raise _of_system(error).at(model=model, step=step) from error
 

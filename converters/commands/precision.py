@@ -24,6 +24,8 @@ _HALVES, _EIGHTHS = ("fp16", "bf16"), ("int8", "fp8")
 @options.data_option(help_text="Calibration data, for int8 and fp8")
 @click.option("--method", type=click.Choice(["minmax", "entropy", "percentile"]), default="minmax", show_default=True)
 @click.option("--percentile", type=click.FloatRange(50, 100), default=99.99, show_default=True)
+@click.option("--served-by", type=click.Choice(["tensorrt", "cpu"]), default="tensorrt", show_default=True)
+@click.option("--rest", type=click.Choice(["fp32", "fp16", "bf16"]), default="fp32", help="What is not quantised.")
 @click.option("--operator", "operators", multiple=True, help="Quantise only these; default: those that gain.")
 def command(  # noqa: PLR0913, PLR0917 - one option each
     model: Path,
@@ -34,6 +36,8 @@ def command(  # noqa: PLR0913, PLR0917 - one option each
     data: str | None,
     method: Literal["minmax", "entropy", "percentile"],
     percentile: float,
+    served_by: Literal["tensorrt", "cpu"],
+    rest: Literal["fp32", "fp16", "bf16"],
     operators: tuple[str, ...],
 ) -> None:
     """Convert MODEL, ONNX in FP32, to FP16, BF16, INT8 or FP8."""
@@ -61,5 +65,5 @@ def command(  # noqa: PLR0913, PLR0917 - one option each
             given = CheckedDataset(dataset(data, signature=signature), signature)
             calibrated = Calibrated(given, Calibration(method=method, percentile=percentile, operators=operators))
         told.stage("calibrating" if data else "converting")
-        save(TypedFromOnnx(loaded, precision, kept, keep_io, calibrated)(), output)
+        save(TypedFromOnnx(loaded, precision, kept, keep_io, calibrated, rest, served_by)(), output)
         told.done(f"{model.stat().st_size / 1e6:.1f} MB -> {output.stat().st_size / 1e6:.1f} MB: {output}")

@@ -46,7 +46,10 @@ def command(
         told.stage("starting both")
         with closing(original(source).runner(ExportOptions())) as first, closing(result_runner(result)) as second:
             verdict = verify(first, second, given, gate, told)
-        show(table(verdict, f"{result.name} ({verdict.result}) against {source} ({verdict.original})"))
+        click.echo(f"{result.name} ({verdict.result}) against {source} ({verdict.original}): {verdict.samples} samples")
+        show(table(verdict))
+        for function, value in verdict.metrics.items():
+            click.echo(f"{function}: {value:.6g}")
         if not verdict.passed:
             raise gate_failed(verdict, precision)
         told.done("passed")
@@ -65,9 +68,9 @@ def _precision(result: Path) -> Precision:
     return next((known for known in get_args(Precision) if known == told), "fp32")
 
 
-def table(verdict: Verdict, title: str) -> Table:
-    """A verdict as a table: one row for each output and each measure of the user's own."""
-    shown = Table(title=f"{title}: {verdict.samples} samples")
+def table(verdict: Verdict) -> Table:
+    """A verdict as a table: one row for each output."""
+    shown = Table()
     for column in ("output", "max abs", "mean abs", "mean rel", "cosine", "top-1", "top-5", "NaN"):
         shown.add_column(column, justify="left" if column == "output" else "right", overflow="fold")
     for each in verdict.outputs:
@@ -76,6 +79,4 @@ def table(verdict: Verdict, title: str) -> Table:
             each.name, f"{each.max_abs:.3g}", f"{each.mean_abs:.3g}", f"{each.mean_rel:.3g}", f"{each.cosine:.6f}",
             *shares, str(each.bad or ""),
         )  # fmt: skip
-    if verdict.metrics:
-        shown.caption = "\n".join(f"{function}: {value:.6g}" for function, value in verdict.metrics.items())
     return shown

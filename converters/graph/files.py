@@ -222,11 +222,11 @@ def _told_plainly(path: Path) -> Iterator[None]:
             raise OutOfResources(
                 f"the disk of '{path.parent}' is full; '{path.name}' was not written",
                 hint="make room there, or choose another output folder",
-            ).at(model=path.name, step="write ONNX") from None
+            ).at(model=path.name) from None
         raise ConversionError(
             f"'{path}' cannot be written: {error.strerror or _first_line(error)}",
             hint="check the folder and its permissions",
-        ).at(model=path.name, step="write ONNX") from None
+        ).at(model=path.name) from None
 
 
 def _named_files(paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:

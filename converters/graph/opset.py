@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import onnx
+from onnx import version_converter
 
 from converters.errors import Unsupported
 
@@ -79,3 +80,21 @@ def refuse_unknown_operators(model: onnx.ModelProto, *, step: str) -> None:
             f"ONNX has no operator for {', '.join(sorted(first))}",
             hint="replace it in the model by operations that ONNX has, or serve the model by its own framework",
         ).at(step=step, node=", ".join(first.values()))
+
+
+def with_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """The model in another operator set.
+
+    Raises:
+        Unsupported: some operator has no counterpart there.
+    """
+    try:
+        converted = version_converter.convert_version(model, opset)
+    except (RuntimeError, ValueError, version_converter.ConvertError) as error:
+        cause = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise Unsupported(
+            f"the graph of operator set {opset_of(model)} cannot be rewritten for {opset} ({cause[:200]})",
+            hint=f"export the model with operator set {opset}",
+        ) from error
+    converted.ir_version = max(model.ir_version, onnx.helper.find_min_ir_version_for(list(converted.opset_import)))
+    return converted

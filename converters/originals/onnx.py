@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx
 
 from converters.graph.files import digest_of_path, load
+from converters.graph.opset import opset_of, with_opset
 from converters.graph.shapes import weights_of
 from converters.originals.base import ExportOptions
 from converters.originals.file import FileOriginal
@@ -26,9 +27,10 @@ class OnnxOriginal(FileOriginal):
         """Over the file and its external data."""
         return digest_of_path(self.path, *_external_files(self.path))
 
-    def to_onnx(self, options: ExportOptions) -> onnx.ModelProto:  # noqa: ARG002 - it keeps its opset and its names
-        """The file's model, simplified; its opset and names stay."""
-        return SimplifiedFromOnnx(load(self.path))()
+    def to_onnx(self, options: ExportOptions) -> onnx.ModelProto:
+        """The file's model, simplified; its names stay, and its opset if no other is asked for."""
+        model = SimplifiedFromOnnx(load(self.path))()
+        return with_opset(model, options.opset) if options.opset not in (None, opset_of(model)) else model
 
     def runner(self, options: ExportOptions) -> Runner:  # noqa: ARG002 - names are the file's own
         """The file, in ONNX Runtime."""

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import numpy_helper, version_converter
+from onnx import numpy_helper
 
 from converters.arrays import Array
 from converters.errors import ConfigError, Place, Unsupported
 from converters.graph.names import name_nodes
-from converters.graph.opset import opset_of
+from converters.graph.opset import opset_of, with_opset
 from converters.graph.shapes import inferred, is_large
 from converters.nearest import nearest
 
@@ -31,7 +31,7 @@ def prepared(model: onnx.ModelProto, *, opset: int = 1) -> onnx.ModelProto:
     copy.CopyFrom(model)
     name_nodes(copy)  # before anything else, so that the names are those of the model given
     if opset_of(copy) < opset:
-        copy = _raised(copy, opset)
+        copy = with_opset(copy, opset)
         name_nodes(copy)
     _constants_to_initializers(copy.graph)
     weights = {tensor.name for tensor in copy.graph.initializer}
@@ -143,19 +143,6 @@ def replace(field: Any, items: Sequence[Any]) -> None:
         copy.CopyFrom(item)
     del field[:]
     field.extend(kept)
-
-
-def _raised(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
-    try:
-        raised = version_converter.convert_version(model, opset)
-    except (RuntimeError, ValueError, version_converter.ConvertError) as error:
-        raise Unsupported(
-            f"the graph of operator set {opset_of(model)} cannot be rewritten for {opset} ({_in_short(error)})",
-            hint=f"export the model with operator set {opset} or newer",
-            place=Place(step="precision"),
-        ) from error
-    raised.ir_version = max(model.ir_version, onnx.helper.find_min_ir_version_for(list(raised.opset_import)))
-    return raised
 
 
 def _constants_to_initializers(graph: onnx.GraphProto) -> None:

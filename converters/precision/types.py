@@ -31,11 +31,6 @@ def precision_of(model: onnx.ModelProto) -> Precision:
     return "fp16" if _CODES.FLOAT16 in types else "fp32"
 
 
-def holds_low_floats(model: onnx.ModelProto) -> bool:
-    """Whether a graph computes in FP16 or BF16, in part at least."""
-    return bool(element_types(model) & {_CODES.FLOAT16, _CODES.BFLOAT16})
-
-
 def _types(graph: onnx.GraphProto) -> Iterator[int]:
     yield from (weight.data_type for weight in graph.initializer)
     yield from (v.type.tensor_type.elem_type for v in (*graph.input, *graph.output, *graph.value_info))

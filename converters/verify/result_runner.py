@@ -6,7 +6,8 @@ from pathlib import Path
 
 from converters.engines.validity import HEADER_BYTES, inspect, is_engine
 from converters.graph.files import load
-from converters.precision.types import holds_low_floats, precision_of
+from converters.precision.low import holds_low_floats
+from converters.precision.types import precision_of
 from converters.verify.base import Runner
 from converters.verify.onnx_runner import OnnxRunner
 

@@ -128,3 +128,8 @@ def test_errors_of_this_package_and_interrupts_pass() -> None:
     assert told.value is meant
     with pytest.raises(KeyboardInterrupt), users_own("m.py:f"):
         raise KeyboardInterrupt
+
+
+def test_for_want_of_memory_nobodys_code_is_to_blame() -> None:
+    with pytest.raises(MemoryError), users_own("own.py:data"):
+        raise MemoryError

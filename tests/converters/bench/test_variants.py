@@ -11,8 +11,9 @@ import onnx
 import pytest
 
 from converters.arrays import Array, Feeds
-from converters.bench.variants import OneAtATime, engine_variant, onnx_variant, original_variant
-from converters.errors import ConversionError
+from converters.bench.variants import OneAtATime, engine_variant, onnx_variant, original_variant, variant_of
+from converters.engines.validity import pack_header
+from converters.errors import BadSource, ConversionError
 from converters.originals.base import ExportOptions
 from converters.verify.base import Runner
 from converters.verify.onnx_runner import OnnxRunner
@@ -68,3 +69,17 @@ def test_threads_wait_for_one_another() -> None:
     assert runner.name == own.name
     runner.close()
     assert own.closed
+
+
+def test_whatever_a_path_is_becomes_a_variant_of_that_name(tmp_path: Path) -> None:
+    onnx.save(doubling(), tmp_path / "m.onnx")
+    (tmp_path / "engine").write_bytes(pack_header(b"vtrt", "0.0.0.1", (86,), 64))
+    (tmp_path / "own.py").write_text("import onnx\ndef model():\n    return onnx.load(__file__[:-6] + 'm.onnx')\n")
+    for name in (str(tmp_path / "m.onnx"), f"{tmp_path}/own.py:model"):
+        variant = variant_of(name, threads=1)
+        assert variant.name == name
+        assert variant.start().run(FEEDS)["y"].tolist() == [[2, 2, 2]]
+    with pytest.raises(ConversionError, match=r"0.0.0.1|not installed"):
+        variant_of(str(tmp_path / "engine")).start()
+    with pytest.raises(BadSource, match="there is no 'nowhere'"):
+        variant_of("nowhere")

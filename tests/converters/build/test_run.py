@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from converters.build.cache import ENTRY
-from converters.build.config import EnginesConfig
+from converters.build.config import EnginesConfig, load
 from converters.build.results import BuildResult
 from converters.build.run import Order, build
 from converters.errors import ConfigError, ConversionError
@@ -29,7 +29,6 @@ import numpy as np
 
 
 def calibration():
-    pathlib.Path(__file__).with_name("waiting").touch()
     while not pathlib.Path(__file__).with_name("go").exists():
         threading.Event().wait(0.01)
     yield {"x": np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32)}
@@ -83,7 +82,7 @@ def test_two_builds_at_once_in_one_output_are_refused(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with (tmp_path / "out/.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(ConfigError, match="another build is at work in .*out; wait for it"):
+        with pytest.raises(ConfigError, match=r"another build is at work in .*out; wait for it"):
             built(tmp_path, configuration(FP16))
 
 
@@ -128,16 +127,9 @@ def test_ctrl_c_keeps_what_was_finished_and_leaves_nothing_half_written(tmp_path
     assert [path for path in cache.glob("*/*") if not (path / ENTRY).is_file()] == []
     assert not (tmp_path / "out/repository").exists()
     (tmp_path / "go").touch()
-    order = Order(EnginesConfig.model_validate(_yaml(tmp_path / "engines.yaml")), tmp_path)
-    result = build(order, Console(file=io.StringIO()))
+    result, _ = built(tmp_path, load(tmp_path / "engines.yaml"))
     assert result.passed
     steps = {step.name: step.cached for model in result.models for step in (*model.steps, *model.variants[0].steps)}
     assert steps["to ONNX"]
     assert steps["gate onnx"]
     assert not all(steps.values())
-
-
-def _yaml(path: Path) -> object:
-    import yaml  # noqa: PLC0415 - only here
-
-    return yaml.safe_load(path.read_text())

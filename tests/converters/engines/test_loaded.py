@@ -221,5 +221,5 @@ def test_a_damaged_engine_is_found_out_without_a_gpu(monkeypatch: pytest.MonkeyP
 def test_an_engine_of_another_version_is_found_out_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", SimpleNamespace(__version__="1.8.0.1"))
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(BadEngine, match="was built by tensorrt_rtx 1.7.1.116, and this is 1.8.0.1"):
+    with pytest.raises(BadEngine, match=r"was built by tensorrt_rtx 1.7.1.116, and this is 1.8.0.1"):
         EngineRunner(PLAN, "tensorrt_rtx")

@@ -15,8 +15,9 @@ from tests.converters.framework_models import onnx_model
 
 def test_the_file_is_simplified_and_keeps_its_opset_and_names(tmp_path: Path) -> None:
     save(onnx_model(("?", "?"), opset=13), tmp_path / "model.onnx")
-    model = OnnxOriginal(tmp_path / "model.onnx").to_onnx(ExportOptions(opset=18))
+    model = OnnxOriginal(tmp_path / "model.onnx").to_onnx(ExportOptions())
     assert opset_of(model) == 13
+    assert opset_of(OnnxOriginal(tmp_path / "model.onnx").to_onnx(ExportOptions(opset=18))) == 18
     assert [str(each) for each in signature_of(model).inputs] == ["x: FP32 [batch, x_1]"]
 
 

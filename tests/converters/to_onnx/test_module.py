@@ -102,7 +102,7 @@ def test_nodes_are_named_after_their_modules() -> None:
     assert {name.partition("/")[0] for name in names} >= {"0", "2"}
 
 
-class Squashed(torch.nn.Module):
+class Squashed(torch.nn.Module):  # type: ignore[misc]  # torch has no types here
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         embedding = torch.tanh(x)
         return embedding / embedding.norm(dim=1, keepdim=True)

@@ -7,12 +7,16 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
 
 from converters.errors import BadData, BadSource, Unsupported
 from converters.graph.signature import Tensor
+from converters.precision.base import Calibration
+from converters.precision.fp8 import Fp8FromOnnx
 from converters.verify import onnx_runner
 from converters.verify.onnx_runner import OnnxRunner
-from tests.converters.verify.doubles import doubling, graph
+from tests.converters.build.building import small_model
+from tests.converters.verify.doubles import Batches, doubling, graph
 
 FLOAT, BF16 = TensorProto.FLOAT, TensorProto.BFLOAT16
 
@@ -137,3 +141,10 @@ def test_damaged_and_missing_files_and_invalid_graphs(tmp_path: Path) -> None:
     for model in (damaged, tmp_path / "none.onnx", dangling):
         with pytest.raises(BadSource, match="does not load the model"):
             OnnxRunner(model)
+
+
+def test_fp8_is_computed_as_it_says_only_without_merging() -> None:
+    feeds = {"x": np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)}
+    quantised = Fp8FromOnnx(small_model(), Batches([feeds]), Calibration())()
+    (expected,) = ReferenceEvaluator(quantised).run(None, feeds)
+    np.testing.assert_allclose(OnnxRunner(quantised, fuse=False).run(feeds)["y"], expected, rtol=1e-4, atol=1e-5)

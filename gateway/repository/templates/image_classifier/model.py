@@ -21,7 +21,7 @@ import numpy.typing as npt
 import triton_python_backend_utils as pb_utils
 
 try:
-    from PIL import Image, ImageOps  # type: ignore[import-not-found]  # only where it is installed
+    from PIL import Image, ImageOps  # only where it is installed
 except ImportError:
     Image = None
 

@@ -62,9 +62,15 @@ class Commands(click.Group):
         except Exception as error:
             if ctx.params["debug"]:
                 traceback.print_exception(error)
-            told = " ".join(str(error).split())[:300]
-            again = "report it with what 'triton-convert --debug ...' prints"
-            _fail(f"this is a mistake in triton-convert ({type(error).__name__}: {told}); {again}", FAILED)
+            _fail(_unforeseen(error), FAILED)
+
+
+def _unforeseen(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and not f"{error.name}.".startswith(f"{__package__}."):
+        return f"{error.name} is not installed, which this needs; pip install 'triton-gateway[convert]'"
+    told = " ".join(str(error).split())[:300]
+    again = "report it with what 'triton-convert --debug ...' prints"
+    return f"this is a mistake in triton-convert ({type(error).__name__}: {told}); {again}"
 
 
 def _fail(message: str, code: int) -> None:

@@ -24,13 +24,14 @@ from converters.precision.base import Calibration, Kept, Precision
 from converters.precision.bisect import Attempt, nodes_to_keep
 from converters.precision.emulated import EmulatedFromMixed
 from converters.precision.low import holds_low_floats
-from converters.precision.sensitivity import losses, suspects
 from converters.precision.typed import Calibrated, TypedFromOnnx, low_nodes
 from converters.to_onnx.lowering.sensitive import precision_sensitive_nodes
 from converters.verify.base import Verdict
 from converters.verify.explain import gate_failed
-from converters.verify.layers import worst_layer
+from converters.verify.layers import layer_differences, suspects, worst_layer
 from converters.verify.onnx_runner import OnnxRunner
+
+_COMPARED = 2  # batches that are enough to find the nodes that lose accuracy
 
 
 class Refused(GateFailed):
@@ -226,8 +227,9 @@ class VariantStep:
         data = self.converted.verification
         if data is None:
             return []
-        typed, low = failed.model(), low_nodes(failed.model())
-        found = losses(base.model(), typed, islice(data, 1))
+        typed = failed.model()
+        low = low_nodes(typed)
+        found = layer_differences(base.model(), typed, islice(data, _COMPARED))
         return [name for name in suspects(base.model(), found) if name in low]
 
     def _modelopt(self) -> Path | None:
@@ -237,5 +239,6 @@ class VariantStep:
     def _failure(self, base: Base, failed: Typed, verdict: Verdict) -> ConversionError:
         data = self.converted.verification
         if data is not None:
-            verdict = replace(verdict, worst_layer=worst_layer(base.model(), self._runnable(failed.made), data))
+            layer = worst_layer(base.model(), failed.model(), islice(data, _COMPARED))
+            verdict = replace(verdict, worst_layer=layer)
         return Refused(verdict, self.section.precision).at(model=self.bench.name, step=f"gate {self.title}")

@@ -91,19 +91,22 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class LayerDifference:
-    """A node whose output differs most between two graphs of one model.
+    """A node whose output differs between two graphs of one model.
 
     Attributes:
         node: its name.
         operator: its ONNX operator.
         tensor: the output that was compared.
-        mean_rel: mean absolute error relative to the mean absolute value.
+        mean_rel: mean absolute error relative to the mean absolute value; infinite if there is a NaN or an infinity
+            that the original does not have.
+        added: how much of that the node's inputs do not have, and its readers do.
     """
 
     node: str
     operator: str
     tensor: str
     mean_rel: float
+    added: float
 
 
 @dataclass(frozen=True, slots=True)

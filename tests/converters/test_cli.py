@@ -60,6 +60,8 @@ def test_a_wrong_name_is_misuse_and_says_which_is_meant() -> None:
         (KeyboardInterrupt(), 130, "interrupted"),
         (MemoryError(), 1, "the machine has no memory left"),
         (PermissionError(13, "Permission denied", "/x"), 1, "'/x' cannot be used: Permission denied"),
+        (ModuleNotFoundError("No module named 'onnx'", name="onnx"), 1, "onnx is not installed, which this needs; pip"),
+        (ModuleNotFoundError("no", name="converters.x"), 1, "a mistake in triton-convert (ModuleNotFoundError: no)"),
         (TypeError("a\nb"), 1, "this is a mistake in triton-convert (TypeError: a b); report it"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",

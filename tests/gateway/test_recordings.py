@@ -8,6 +8,7 @@ import stat
 import warnings
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -208,19 +209,22 @@ def test_a_folder_that_was_taken_away_is_made_again(make_call: MakeCall, tmp_pat
     assert keep(recordings, wanted, make_call(body=b"body"), 6) == 4
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """The kernel lets no file of this process grow beyond 64 KiB: what a full disk does, in the middle of a write."""
+    """The kernel lets no file of this process grow beyond 64 KiB: what a full disk does, in the middle of a write.
+
+    No fixture: pytest's own output may be a file, and it writes to that before fixtures end.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_of_a_request_that_cannot_be_written_nothing_is_left(
-    make_call: MakeCall, tmp_path: Path, small_files: None
-) -> None:
-    with pytest.raises(OSError, match="File too large"):
+def test_of_a_request_that_cannot_be_written_nothing_is_left(make_call: MakeCall, tmp_path: Path) -> None:
+    with small_files(), pytest.raises(OSError, match="File too large"):
         Recordings().keep(section(tmp_path), make_call(body=bytes(2**20)), ARRIVED)
     assert list((tmp_path / "echo").iterdir()) == []
 

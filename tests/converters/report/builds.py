@@ -36,7 +36,7 @@ def refusal(*outputs: OutputDifference) -> Verdict:
         result="onnxruntime 1.31.1",
         outputs=outputs or (output(), unknown()),
         failures=(Failure("scores", "cosine", 0.9, 0.98), *(Failure("lost", "nan", 7, 0),) * 8),
-        worst_layer=LayerDifference("block/MatMul_1", "MatMul", "block/MatMul_1:0", 0.31),
+        worst_layer=LayerDifference("block/MatMul_1", "MatMul", "block/MatMul_1:0", 0.31, 0.3),
     )
 
 

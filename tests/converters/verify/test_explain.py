@@ -13,7 +13,7 @@ OUTPUT = OutputDifference("y", 0.5, 0.1, 0.2, 0.25, 0.7, None, None, 0, Histogra
 FAILED = Verdict(
     False, 2, 8, "a", "b", (OUTPUT,),
     failures=(Failure("y", "cosine", 0.7, 0.98),),
-    worst_layer=LayerDifference("conv_3", "Conv", "t3", 2.07),
+    worst_layer=LayerDifference("conv_3", "Conv", "t3", 2.07, 2.0),
 )  # fmt: skip
 
 

@@ -11,13 +11,41 @@ from onnx import TensorProto, helper
 
 from converters.arrays import Array
 from converters.errors import BadData
-from converters.verify.layers import layer_differences, worst_layer
+from converters.precision.base import Calibration
+from converters.precision.bisect import nodes_to_keep
+from converters.precision.emulated import EmulatedFromMixed
+from converters.precision.fp8 import Fp8FromOnnx
+from converters.precision.low import BF16
+from converters.precision.low import FP16 as LOW
+from converters.precision.mixed import mixed
+from converters.verify.layers import layer_differences, suspects, worst_layer
+from tests.converters.precision import graphs_in_text
 from tests.converters.verify.doubles import Batches, graph
 
 FLOAT, FP16 = TensorProto.FLOAT, TensorProto.FLOAT16
 RNG = np.random.default_rng(5)
 DATA = Batches([{"x": RNG.normal(size=(4, 8)).astype(np.float32)} for _ in range(3)])
 WEIGHTS = {f"w{number}": RNG.normal(size=(8, 8)).astype(np.float32) / 3 for number in range(6)}
+
+# A sum of squares that FP16 cannot hold, between things that it can.
+OVERFLOWING = graphs_in_text.graph(
+    """(float[N, 8] x) => (float[N, 1] y) {
+        a = Mul(x, hundred)
+        b = Relu(a)
+        c = Add(b, one)
+        square = Mul(c, c)
+        sum = ReduceSum(square, axes)
+        root = Sqrt(sum)
+        y = Mul(root, small)
+    }""",
+    weights={
+        "hundred": np.array(100, np.float32),
+        "one": np.array(1, np.float32),
+        "small": np.array(0.01, np.float32),
+        "axes": np.array([1]),
+    },
+)
+SUMMED = {"x": np.random.default_rng(3).uniform(1, 2, (4, 8)).astype(np.float32)}
 
 
 def chain(weights: Mapping[str, Array], more: Mapping[int, list[onnx.NodeProto]] | None = None) -> onnx.ModelProto:
@@ -57,21 +85,21 @@ def test_error_of_a_layer_by_hand() -> None:
     assert layer.mean_rel == pytest.approx(0.25, rel=1e-6)
 
 
-def test_all_layers_are_told_the_most_suspicious_first_however_many_fit_into_memory() -> None:
+def test_all_layers_are_told_the_most_suspicious_first() -> None:
     result = chain(shaken(WEIGHTS, w2=0.5))
     layers = layer_differences(chain(WEIGHTS), result, DATA)
     assert layers[0].node == "layer2"
     assert {layer.node for layer in layers} == {f"layer{number}" for number in range(6)}
-    assert layer_differences(chain(WEIGHTS), result, DATA, bound=1) == layers
+    assert [layer.added for layer in layers] == sorted((layer.added for layer in layers), reverse=True)
+    assert all(0 <= layer.added <= layer.mean_rel for layer in layers)
 
 
-def test_nearly_zero_means_that_harm_nobody_are_not_blamed() -> None:
-    centre = {
-        1: [
-            helper.make_node("ReduceMean", ["t1"], ["mean"], name="mean", axes=[1]),
-            helper.make_node("Sub", ["t1", "mean"], ["centred"], name="centre"),
-        ]
-    }
+@pytest.mark.parametrize("moved", [False, True])
+def test_nearly_zero_means_that_harm_nobody_are_not_blamed(moved: bool) -> None:
+    mean = [helper.make_node("ReduceMean", ["t1"], ["mean"], name="mean", axes=[1])]
+    move = [helper.make_node("Identity", ["mean"], ["moved"], name="move")] if moved else []
+    centred = [helper.make_node("Sub", ["t1", "moved" if moved else "mean"], ["centred"], name="centre")]
+    centre = {1: [*mean, *move, *centred]}
     weights = dict(WEIGHTS)
     weights["w1"] = weights["w1"] - weights["w1"].mean(axis=1, keepdims=True)  # rows of t1 have a mean of almost 0
     result = chain(shaken(weights, w4=0.2), centre)
@@ -155,3 +183,63 @@ def test_inner_sequences_strings_and_other_shapes_are_left_out() -> None:
     layers = layer_differences(model(2), model(3), DATA)
     assert {layer.tensor for layer in layers} == {"both", "zero", "y"}
     assert {layer.mean_rel for layer in layers} == {0.0}
+
+
+def test_an_overflow_is_where_the_loss_begins() -> None:
+    found = layer_differences(OVERFLOWING, mixed(OVERFLOWING, LOW, keep_io=True).model, [SUMMED])
+    assert (found[0].node, found[0].mean_rel, found[0].added) == ("sum", math.inf, math.inf)
+    assert {layer.node: layer.added for layer in found}["root"] == 0
+    assert all(layer.mean_rel < 0.01 for layer in found if layer.node in {"a", "b", "c"})
+
+
+def test_neighbours_are_suspected_too_and_a_search_then_needs_few_attempts() -> None:
+    layers = layer_differences(OVERFLOWING, mixed(OVERFLOWING, LOW, keep_io=True).model, [SUMMED])
+    candidates = suspects(OVERFLOWING, layers)
+    assert candidates[0] == "sum"
+    assert set(candidates[1:3]) == {"square", "root"}
+    wanted = graphs_in_text.run(OVERFLOWING, SUMMED)["y"]
+
+    def passes(kept: frozenset[str]) -> bool:
+        model = EmulatedFromMixed(mixed(OVERFLOWING, LOW, keep_io=True, keep=kept).model)()
+        return bool(np.allclose(graphs_in_text.run(model, SUMMED)["y"], wanted, rtol=1e-2))
+
+    assert nodes_to_keep(candidates, passes, limit=8) == {"sum", "root"}
+
+
+def test_models_of_another_operator_set_and_q_dq_are_compared_too() -> None:
+    model, feeds = graphs_in_text.conv_net()
+    names = {node.name for node in model.graph.node} - {"shape", "flat"}  # which only move numbers
+    bf16 = layer_differences(model, mixed(model, BF16, keep_io=False).model, [feeds, feeds])
+    assert {layer.node for layer in bf16} == names
+    assert all(0 <= layer.added <= layer.mean_rel < 0.2 for layer in bf16)
+    fp8 = layer_differences(model, Fp8FromOnnx(model, Batches([feeds]), Calibration())(), [feeds])
+    assert {layer.node for layer in fp8} == names
+    assert fp8[0].node in {"first", "second", "third", "logits", "both"}
+
+
+def test_the_same_model_loses_nothing() -> None:
+    model, feeds = graphs_in_text.conv_net()
+    assert all(layer.mean_rel == 0 for layer in layer_differences(model, model, [feeds]))
+
+
+def test_a_mask_of_infinities_is_looked_through() -> None:
+    def masked(scale: float) -> onnx.ModelProto:
+        text = """(float[N, 8] x) => (float[N, 8] y) {
+            scaled = Mul(x, scale)
+            masked = Add(scaled, mask)
+            y = Softmax(masked)
+        }"""
+        mask = np.array([0, 0, 0, 0, 0, 0, 0, -np.inf], np.float32)
+        return graphs_in_text.graph(text, weights={"scale": np.array(scale, np.float32), "mask": mask})
+
+    layers = layer_differences(masked(1.0), masked(1.5), [SUMMED])
+    assert [layer.node for layer in layers] == ["scaled", "y"]
+    assert layers[0].mean_rel == pytest.approx(0.5)
+    assert layers[0].added == layers[1].mean_rel > 0.05  # as far as it shows behind the mask
+    assert layers[1].added == 0
+
+
+def test_without_data_nothing_can_be_said() -> None:
+    model, _ = graphs_in_text.conv_net()
+    with pytest.raises(BadData, match="no data"):
+        layer_differences(model, model, [])

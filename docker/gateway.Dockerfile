@@ -10,6 +10,8 @@ WORKDIR /src
 COPY pyproject.toml requirements.lock README.md LICENSE ./
 COPY gateway gateway
 COPY converters converters
+COPY typed_yaml typed_yaml
+COPY atomic atomic
 COPY backends backends
 COPY configs configs
 COPY examples examples

@@ -22,10 +22,13 @@ from gateway.repository.triton_module import Request, Tensor, TritonModule
 
 _MODULE = "triton_python_backend_utils"
 _OWN_MODEL = "python"
+_GPU_ONLY = "tensorrt"  # an engine runs on a GPU like its own, and a sandbox has none
 
 
 def entry_point(version: Path, description: Description) -> Path | None:
-    """The Python file that Triton would run; None if the model's backend is a part of Triton itself."""
+    """The Python file that Triton would run; None if its backend is a part of Triton itself, or needs a GPU."""
+    if description.backend == _GPU_ONLY:
+        return None
     if description.backend == _OWN_MODEL:
         return version / description.filename
     path = asset("backends") / description.backend / "model.py"

@@ -196,7 +196,8 @@ class _Handlers(grpc.GenericRpcHandler):
     def _watched(self) -> Any:
         try:
             yield
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
+            # A stream that is cancelled while grpc writes is not told so: its generator is closed instead.
             self._triton.abandoned["grpc"] += 1
             raise
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, replace
 
 FAILED, MISUSED, GATE_FAILED, INTERRUPTED = 1, 2, 3, 130
 """Exit codes of `triton-convert`."""
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Numbers of the operating system's errors that say that no room is left."""
+
+_LONGEST_LINE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +20,7 @@ class Place:
 
     Attributes:
         model: the model's name in the configuration, or its file.
-        step: such as "to ONNX", "int8", "engine rtx", "gate fp16", "publish".
+        step: such as "to ONNX", "int8", "gate int8", "engine int8 rtx", "publish int8 rtx".
         node: an ONNX node as `name (Operator)`, or a tensor.
     """
 
@@ -93,3 +99,9 @@ class ConfigError(ConversionError):
     """The configuration or the command line is wrong."""
 
     exit_code = MISUSED
+
+
+def first_line(error: BaseException) -> str:
+    """What another library says was wrong, for the middle of a sentence: its first line, or else the error's kind."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].strip().rstrip(".")[:_LONGEST_LINE]

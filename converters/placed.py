@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from converters.errors import ConversionError, OutOfResources
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+from converters.errors import DISK_FULL, ConversionError, OutOfResources
 
 
 @contextmanager
@@ -39,7 +36,7 @@ def placed(model: str, step: str) -> Iterator[None]:
 
 def _of_system(error: OSError) -> ConversionError:
     file = f"'{error.filename}'" if error.filename else "a file"
-    if error.errno in _FULL:
+    if error.errno in DISK_FULL:
         return OutOfResources(
             f"the disk is full: {file} cannot be written", hint="free some space, or use another disk"
         )

@@ -17,11 +17,11 @@ from threading import Barrier, BrokenBarrierError
 import numpy as np
 
 from converters.arrays import Feeds
-from converters.bench.machine import resident_mib, this_machine
 from converters.bench.result import BenchOptions, BenchResult, Loaded, Measurement, NotRun
 from converters.bench.variants import Variant
 from converters.engines.base import Progress
 from converters.errors import BadData, ConfigError, ConversionError
+from converters.machine import Machine, resident_mib
 from converters.verify.base import Runner
 from converters.verify.differences import batch_size
 
@@ -46,7 +46,7 @@ def bench(variants: Sequence[Variant], options: BenchOptions, progress: Progress
     names = [variant.name for variant in variants]
     if len(set(names)) < len(names):
         raise ConfigError(f"two variants have one name: {', '.join(names)}", hint="name each differently")
-    machine = this_machine()
+    machine = Machine.here()
     batches = {size: sized(options.feeds, size) for size in options.batch_sizes}
     with ExitStack() as stack:
         runners, loaded, not_run = _load(variants, options.feeds, progress, stack)

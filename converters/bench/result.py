@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from converters.arrays import Feeds
-from converters.bench.machine import Machine
+from converters.machine import Machine
 
 
 @dataclass(frozen=True, slots=True)

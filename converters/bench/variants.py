@@ -10,8 +10,8 @@ from threading import Lock
 import onnx
 
 from converters.arrays import Array, Feeds
-from converters.engines.validity import HEADER_BYTES, inspect, is_engine
-from converters.originals.base import ExportOptions, Original
+from converters.engines.validity import header_of, is_engine
+from converters.originals.base import ExportOptions
 from converters.originals.recognise import original
 from converters.verify.base import Runner
 from converters.verify.onnx_runner import OnnxRunner
@@ -29,11 +29,6 @@ class Variant:
 
     name: str
     start: Callable[[], Runner]
-
-
-def original_variant(original: Original, options: ExportOptions) -> Variant:
-    """A model in the framework that it was made in."""
-    return Variant(f"original ({original.kind})", lambda: original.runner(options))
 
 
 def onnx_variant(name: str, model: onnx.ModelProto | Path, threads: int | None = None) -> Variant:
@@ -65,9 +60,7 @@ def variant_of(model: str, threads: int | None = None) -> Variant:
     """
     path = Path(model)
     if path.is_file() and is_engine(path):
-        with path.open("rb") as file:
-            builder = inspect(file.read(HEADER_BYTES)).builder
-        return engine_variant(model, path, builder)
+        return engine_variant(model, path, header_of(path).builder)
     if path.is_file() and path.suffix == ".onnx":
         return onnx_variant(model, path, threads)
     found = original(model)

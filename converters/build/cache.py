@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from converters.build.shared_store import SharedStore
-from converters.errors import ConversionError, OutOfResources
+from converters.errors import DISK_FULL, ConversionError, OutOfResources
 
 ENTRY = "entry.json"
 _SCRATCH = ".scratch-"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +175,7 @@ def _scratch(parent: Path) -> Iterator[Path]:
         scratch.chmod(0o755)
         yield scratch
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL:
             raise OutOfResources(
                 f"no space is left below {parent}", hint="free some, or set another folder: output"
             ) from None

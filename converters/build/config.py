@@ -8,14 +8,14 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from converters.errors import ConfigError
-from converters.precision.base import Precision
+from converters.precision.base import QUANTISED, Precision, Rest
 from typed_yaml.read import Mistake, read
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 Size = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Error = Annotated[float, Field(ge=0)]
-Range = tuple[Size, Size, Size]
+Sizes = tuple[Size, Size, Size]
 
 DATA_KINDS = ("npz", "folder", "generator", "recorded", "synthetic")
 
@@ -106,11 +106,13 @@ class VariantSection(Section):
     unquantised: tuple[str, ...] = Field(
         (), description="For int8 and fp8: nodes that are not quantised, and have the precision `rest`; as in `keep`."
     )
-    rest: Literal["fp32", "fp16", "bf16"] = Field(
+    rest: Rest = Field(
         "fp32", description="For int8 and fp8: the precision of what is not quantised; sm_75 needs fp16."
     )
     keep_io: bool = Field(True, description="Inputs and outputs keep their types, so that clients need not change.")
-    quantiser: Literal["onnxruntime", "modelopt"] = Field("onnxruntime", description="What writes INT8 and FP8.")
+    quantiser: Literal["onnxruntime", "modelopt"] = Field(
+        "onnxruntime", description="What converts; modelopt leaves in FP32 what it does not quantise."
+    )
     calibration: CalibrationSection = Field(CalibrationSection(), description="For INT8 and FP8.")
     search: SearchSection | None = Field(None, description="Look for nodes to keep in FP32 when the gate fails.")
     gate: GateSection | None = Field(None, description="Default: limits that fit the precision.")
@@ -160,7 +162,7 @@ class ModelSection(Section):
     export: ExportSection = Field(ExportSection(), description="How the model becomes ONNX.")
     data: ModelDataSection = Field(ModelDataSection(), description="Input for the model.")
     batch: BatchSection = Field(BatchSection(), description="Batch sizes of the optimization profile.")
-    shapes: dict[str, dict[int, Range]] = Field(
+    shapes: dict[str, dict[int, Sizes]] = Field(
         default_factory=dict, description="[min, opt, max] of dynamic dimensions beside the batch: input, axis."
     )
     gate: GateSection | None = Field(None, description="For the ONNX model against the original.")
@@ -200,7 +202,7 @@ class TargetSection(Section):
 class EnginesConfig(Section):
     """The whole file. Paths are relative to it."""
 
-    output: Path = Field(Path("../build/engines"), description="Reports, and the step cache.")
+    output: Path = Field(Path("../build/engines"), description="Reports, logs, and the step cache.")
     repository: Path = Field(
         Path("../build/engines/repository"), description="The model repository that results are published into."
     )
@@ -229,7 +231,7 @@ class EnginesConfig(Section):
                         f"models.{name}.variants.{variant_name}: quantiser modelopt needs modelopt_python, the "
                         "interpreter of an environment with nvidia-modelopt[onnx]"
                     )
-                if variant.precision in ("int8", "fp8") and model.data.calibration is None:
+                if variant.precision in QUANTISED and model.data.calibration is None:
                     raise ValueError(
                         f"models.{name}.variants.{variant_name}: {variant.precision} needs data.calibration"
                     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,6 @@ from converters.build.cache import Made
 from converters.build.config import TargetSection
 from converters.build.events import StepProgress
 from converters.build.gate_step import Judge, gate_of, in_short
-from converters.build.onnx_step import as_values
 from converters.build.stored import store, stored
 from converters.build.variant_step import Refused, Typed
 from converters.build.workbench import Workbench
@@ -99,21 +98,12 @@ class EngineStep:
         return Engine(plan, facts, made.cached, "engine" if verdict else "onnx", verdict)
 
     def _made(self, name: str, typed: Typed, builder: Builder, group: tuple[int, ...]) -> Made:
-        section = self.section
-        options = BuildOptions(
-            compute_capabilities=group,
-            workspace_mib=section.workspace_mib,
-            optimization_level=section.optimization_level,
-            version_compatible=section.version_compatible,
-            hardware_compatible=section.hardware_compatible,
-            strip_weights=section.strip_weights,
-            tf32=section.tf32,
-        )
+        options = build_options(self.section, group)
         made_from: Mapping[str, Any] = {
             "typed": typed.made.digest,
             "batch": self.bench.section.batch.model_dump(),
             "shapes": self.bench.section.model_dump(mode="json")["shapes"],
-            "options": as_values(options),
+            "options": asdict(options),
             "builder": [builder.name, builder.version],
             # Without targets a plan is for the GPU of this machine.
             "gpus": [] if group else [[gpu.name, gpu.compute_capability] for gpu in gpus()],
@@ -159,3 +149,16 @@ class EngineStep:
             raise Refused(verdict, section.precision).at(model=self.bench.name, step=name)
         self.bench.done(name, in_short(verdict), cached=known)
         return verdict
+
+
+def build_options(section: TargetSection, compute_capabilities: tuple[int, ...]) -> BuildOptions:
+    """What the configuration asks of a builder, without profiles and a timing cache, which depend on the model."""
+    return BuildOptions(
+        compute_capabilities=compute_capabilities,
+        workspace_mib=section.workspace_mib,
+        optimization_level=section.optimization_level,
+        version_compatible=section.version_compatible,
+        hardware_compatible=section.hardware_compatible,
+        strip_weights=section.strip_weights,
+        tf32=section.tf32,
+    )

@@ -14,7 +14,7 @@ class Event:
     Attributes:
         model: its name.
         state: "works" on a step, has "done" it, found it "cached", or reports a "failed" one.
-        step: such as "int8" or "engine rtx"; empty for the model as a whole.
+        step: such as "int8" or "engine int8 rtx"; empty for the model as a whole.
         stage: a part of the step, such as "calibrating".
         done, total: of the stage; total is 0 where it is not known.
         detail: for people: what came out, or what went wrong.

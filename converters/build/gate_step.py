@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
@@ -11,7 +12,7 @@ from converters.build.cache import Made
 from converters.build.config import GateSection, ThresholdsSection
 from converters.build.events import StepProgress
 from converters.build.inputs import reference_digest
-from converters.build.onnx_step import Converted, as_values
+from converters.build.onnx_step import Converted
 from converters.build.stored import store, stored
 from converters.build.workbench import Workbench
 from converters.data.base import Dataset
@@ -53,7 +54,7 @@ class Judge(AbstractContextManager["Judge"]):
             "result": result.digest,
             "original": self._converted.original.digest,
             "data": data.digest,
-            "gate": as_values(gate),
+            "gate": asdict(gate),
             "metrics": [reference_digest(metric.function, self._bench.base) for metric in gate.metrics],
             **facts,
         }

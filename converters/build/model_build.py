@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from converters.build.cache import StepCache
 from converters.build.config import targets_of
@@ -22,8 +21,9 @@ from converters.build.timing_step import latency
 from converters.build.variant_step import Base, Refused, Typed, VariantStep
 from converters.build.workbench import Workbench
 from converters.build.worker import Request
-from converters.errors import ConversionError
+from converters.errors import ConversionError, first_line
 from converters.graph.files import load, save
+from converters.precision.base import ServedBy
 from converters.to_onnx.lowering.tensor_operators import TensorOperatorsFromOnnx
 from converters.verify.base import Verdict
 from converters.verify.onnx_runner import OnnxRunner
@@ -40,7 +40,7 @@ class Group:
     """
 
     targets: tuple[str, ...]
-    served_by: Literal["tensorrt", "cpu"]
+    served_by: ServedBy
     base: Callable[[], Base]
 
 
@@ -163,7 +163,7 @@ class ModelBuild:
         """An error as reports show it; told at once, too."""
         if not isinstance(error, ConversionError):
             traceback.print_exception(error)  # into the worker's log
-            what = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:300]}"
+            what = f"{type(error).__name__}: {first_line(error)}"
             error = ConversionError(f"this is a mistake in triton-convert ({what})", hint="report it with the log")
         error.at(model=self._name)
         self._tell(Event(self._name, "failed", error.place.step, detail=_sentence(error)))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import onnx
 
@@ -14,8 +13,8 @@ from converters.build.cache import Made
 from converters.build.config import DataSection
 from converters.build.events import StepProgress
 from converters.build.inputs import dataset_of, reference_of
-from converters.build.machine import versions
 from converters.build.stored import store, stored
+from converters.build.tools import versions
 from converters.build.workbench import Workbench
 from converters.data.base import Dataset
 from converters.data.checked import CheckedDataset
@@ -139,8 +138,3 @@ def _sample(bench: Workbench) -> Feeds | None:
 def facts_of(model: onnx.ModelProto, size_bytes: int) -> OnnxFacts:
     """What later steps want to know of a graph."""
     return OnnxFacts(opset_of(model), size_bytes, signature_of(model), has_classical_operators(model))
-
-
-def as_values(dataclass_value: Any) -> dict[str, Any]:
-    """A dataclass as plain values, for a cache key."""
-    return asdict(dataclass_value)

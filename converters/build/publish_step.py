@@ -9,24 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import converters
-from converters.build.engine_step import Engine
-from converters.build.machine import versions
-from converters.build.onnx_step import Converted, as_values
+from converters.build.engine_step import Engine, build_options
+from converters.build.onnx_step import Converted
 from converters.build.results import Built
 from converters.build.stored import plain
+from converters.build.tools import versions
 from converters.build.variant_step import Typed
 from converters.build.workbench import Workbench
-from converters.engines.base import BuildOptions, Profile
-from converters.engines.record import EngineRecord
+from converters.engines.base import Profile
+from converters.engines.record import EngineRecord, plain_options, plain_profiles
 from converters.graph.files import digest_of_file
 from converters.graph.signature import Signature, signature_of
+from converters.precision.base import QUANTISED
 from converters.publish.config_pbtxt import ConfigFromSignature
 from converters.publish.folder import Content, Published, publish
 from converters.publish.source_config import SourceConfig, read_source_config
 from converters.verify.base import Verdict
 
 ONNX = "model.onnx"
-_SAMPLES_OF_PRECISION = ("int8", "fp8")
 
 
 class Publication:
@@ -46,6 +46,7 @@ class Publication:
             ConversionError: with the model and the step.
         """
         files, targets, records = dict[str, Path](), dict[str, tuple[int, ...]](), list[EngineRecord]()
+        section = self._bench.config.targets[self._target]
         for engine in engines:
             facts = engine.facts
             name = "model.plan" if len(engines) == 1 else f"model_sm{facts.compute_capabilities[0]}.plan"
@@ -55,13 +56,13 @@ class Publication:
                 replace(
                     record,
                     compute_capabilities=facts.compute_capabilities,
-                    profiles=tuple(_profile(profile) for profile in facts.profiles),
-                    options=self._options(),
+                    profiles=plain_profiles(facts.profiles),
+                    options=plain_options(build_options(section, facts.compute_capabilities)),
                     gate=self._gate(engine.verdict or self._typed.verdict, engine.ran),
                     seconds=facts.seconds,
                 )
             )
-        if self._bench.config.targets[self._target].strip_weights:
+        if section.strip_weights:
             files[ONNX] = self._typed.made.folder / ONNX  # what the plans are refitted with where they are loaded
         first = engines[0].facts
         config = self._config(first.signature, "tensorrt", targets, first.profiles)
@@ -159,7 +160,7 @@ class Publication:
 
     def _calibration(self) -> dict[str, Any]:
         section, data = self._bench.section.variants[self._variant], self._converted.calibration
-        if section.precision not in _SAMPLES_OF_PRECISION or data is None:
+        if section.precision not in QUANTISED or data is None:
             return {}
         return {
             "origin": data.origin,
@@ -169,19 +170,8 @@ class Publication:
             **section.calibration.model_dump(mode="json"),
         }
 
-    def _options(self) -> dict[str, Any]:
-        """The build options that are not the builder's defaults."""
-        section = self._bench.config.targets[self._target].model_dump(mode="json")
-        defaults = as_values(BuildOptions())
-        apart = ("compute_capabilities", "profiles")  # which the record has in fields of their own
-        return {k: v for k, v in section.items() if k in defaults and k not in apart and v != defaults[k]}
-
     def _gate(self, verdict: Verdict | None, ran: str) -> dict[str, Any]:
         return {} if verdict is None else {"ran": ran, **plain(verdict)}
-
-
-def _profile(profile: Profile) -> dict[str, Any]:
-    return {name: as_values(allowed) for name, allowed in profile.items()}
 
 
 def _place(published: Published) -> str:

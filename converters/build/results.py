@@ -14,7 +14,7 @@ class Step:
     """One step of the work.
 
     Attributes:
-        name: such as "to onnx", "int8", "gate int8", "engine rtx", "publish rtx".
+        name: such as "to ONNX", "int8", "gate int8", "engine int8 rtx", "publish int8 rtx".
         seconds: that it took now; of a cached one, the time to fetch it.
         cached: whether it was done before and only looked up.
     """

@@ -15,13 +15,14 @@ from rich.console import Console
 
 from converters.build.cache import StepCache
 from converters.build.config import EnginesConfig
-from converters.build.machine import Machine, expected_mib, versions
 from converters.build.parallel import Crew
 from converters.build.results import BuildResult
-from converters.build.schedule import Job, Room
+from converters.build.schedule import Job, Room, expected_mib
+from converters.build.tools import versions
 from converters.build.worker import Request
 from converters.errors import ConfigError, ConversionError
 from converters.graph.files import size_of
+from converters.machine import Machine
 from converters.nearest import nearest
 from converters.progress import Display
 

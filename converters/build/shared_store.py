@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from converters.errors import ConfigError
+from converters.errors import ConfigError, first_line
 
 _LAST = "shared.json"
 _RETRY = {"max_retries": 2, "retry_timeout": timedelta(seconds=20)}
@@ -76,8 +76,7 @@ class SharedStore:
 
     def _give_up(self, error: Exception) -> None:
         self._store = None
-        reason = str(error).strip().partition("\n")[0][:200]
-        self._warn(f"the shared cache is not used: {reason}")
+        self._warn(f"the shared cache is not used: {first_line(error)}")
 
 
 def shared_store(place: str, base: Path, warn: Callable[[str], None]) -> SharedStore:
@@ -94,7 +93,7 @@ def shared_store(place: str, base: Path, warn: Callable[[str], None]) -> SharedS
             return SharedStore(from_url(place, retry_config=_RETRY), warn)
         return SharedStore(LocalStore(base / Path(place).expanduser(), mkdir=True), warn)
     except (BaseError, OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0][:200]
         raise ConfigError(
-            f"cache: {place} cannot be used ({reason})", hint="give a folder, or s3://, gs:// or az://BUCKET/PREFIX"
+            f"cache: {place} cannot be used ({first_line(error)})",
+            hint="give a folder, or s3://, gs:// or az://BUCKET/PREFIX",
         ) from None

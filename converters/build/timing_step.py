@@ -9,13 +9,14 @@ from converters.bench.result import BenchOptions
 from converters.bench.variants import onnx_variant
 from converters.build.cache import Made
 from converters.build.events import StepProgress
-from converters.build.machine import Machine, versions
 from converters.build.onnx_step import Converted
 from converters.build.results import Latency
 from converters.build.stored import store, stored
+from converters.build.tools import versions
 from converters.build.variant_step import VariantStep
 from converters.build.workbench import Workbench
 from converters.errors import ConversionError
+from converters.machine import Machine
 
 _ROUNDS = 6
 _SLICE_SECONDS = 0.1

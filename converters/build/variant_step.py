@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import onnx
 
@@ -14,17 +14,17 @@ from converters.build.cache import Made
 from converters.build.config import SearchSection, VariantSection
 from converters.build.events import Event, StepProgress
 from converters.build.gate_step import Judge, gate_of, in_short
-from converters.build.machine import versions
-from converters.build.onnx_step import Converted, as_values
+from converters.build.onnx_step import Converted
+from converters.build.tools import versions
 from converters.build.workbench import Workbench
 from converters.errors import BadData, ConversionError, GateFailed, Unsupported
 from converters.graph.files import load, save
 from converters.graph.patterns import matching
-from converters.precision.base import Calibration, Kept, Precision
+from converters.precision.base import QUANTISED, Calibration, Kept, Precision, Rest, ServedBy
 from converters.precision.bisect import Attempt, nodes_to_keep
 from converters.precision.emulated import EmulatedFromMixed
-from converters.precision.low import holds_low_floats
 from converters.precision.typed import Calibrated, TypedFromOnnx, low_nodes
+from converters.precision.types import holds_low_floats
 from converters.to_onnx.lowering.sensitive import precision_sensitive_nodes
 from converters.verify.base import Verdict
 from converters.verify.explain import gate_failed
@@ -85,7 +85,7 @@ class VariantStep:
     converted: Converted
     judge: Judge
     name: str
-    served_by: Literal["tensorrt", "cpu"] = "tensorrt"
+    served_by: ServedBy = "tensorrt"
 
     @property
     def title(self) -> str:
@@ -112,7 +112,7 @@ class VariantStep:
         return result
 
     @property
-    def _rest(self) -> Literal["fp32", "fp16", "bf16"]:
+    def _rest(self) -> Rest:
         """The precision of what is not quantised; ONNX Runtime's CPU provider wants it in FP32."""
         return self.section.rest if self.served_by == "tensorrt" else "fp32"
 
@@ -147,7 +147,7 @@ class VariantStep:
             "quantiser": section.quantiser,
             "rest": self._rest if quantises else "",
             "served_by": self.served_by if section.precision == "int8" else "",
-            "calibration": calibration and {**as_values(calibration.calibration), "data": calibration.data.digest},
+            "calibration": calibration and {**asdict(calibration.calibration), "data": calibration.data.digest},
             "tools": versions(("onnx", "onnxruntime")),
         }
 
@@ -173,7 +173,7 @@ class VariantStep:
         return made
 
     def _calibration(self) -> Calibrated | None:
-        if self.section.precision not in ("int8", "fp8"):
+        if self.section.precision not in QUANTISED:
             return None
         data = self.converted.calibration
         if data is None:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 import converters
 from converters.build.cache import Key, Made, StepCache
 from converters.build.config import EnginesConfig, ModelSection
@@ -79,8 +77,3 @@ class Workbench:
     def path(self, written: str | Path) -> Path:
         """A path of the configuration, which is relative to the file."""
         return self.base / Path(written).expanduser()
-
-
-def read_model(folder: Path) -> onnx.ModelProto:
-    """The `model.onnx` of a step's result."""
-    return onnx.load(folder / "model.onnx")

@@ -12,6 +12,7 @@ from converters.build.config import load
 from converters.build.results import BuildResult
 from converters.errors import FAILED, GATE_FAILED
 from converters.placed import placed
+from converters.report.summary import is_gate, totals, troubles
 
 CONFIG_OPTION = click.option(
     "--config", "path", type=click.Path(path_type=Path), default=Path("configs/engines.yaml"), show_default=True
@@ -46,27 +47,17 @@ def command(path: Path, overrides: tuple[str, ...], only: tuple[str, ...]) -> No
 
 def exit_code(result: BuildResult) -> int:
     """3 if all that failed were gates, 1 if anything else did, 0 if nothing."""
-    problems = [
-        problem.kind
-        for model in result.models
-        for problem in (
-            model.problem,
-            *(variant.problem for variant in model.variants),
-            *(built.problem for variant in model.variants for built in variant.built),
-        )
-        if problem is not None
-    ]
+    problems = [trouble.problem for trouble in troubles(result)]
     if not problems:
         return 0
-    return GATE_FAILED if set(problems) <= {"Refused", "GateFailed"} else FAILED
+    return GATE_FAILED if all(map(is_gate, problems)) else FAILED
 
 
 def _summary(result: BuildResult, console: Console) -> None:
-    variants = [variant for model in result.models for variant in model.variants]
-    built = [each for variant in variants for each in variant.built if each.problem is None]
+    counts = totals(result)
+    results = f"{counts.results - counts.failed_results} results ({counts.known} known already)"
+    words = f"{counts.models} models, {counts.variants} variants, {results}"
     failed = [model.name for model in result.models if not model.passed]
-    known = sum(each.cached for each in built)
-    words = f"{len(result.models)} models, {len(variants)} variants, {len(built)} results ({known} known already)"
     console.print(f"{words} in {result.seconds:.1f} s", highlight=False)
     if failed:
         console.print(f"[red]Not as asked: {', '.join(failed)}; nothing of what failed was published[/]")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,8 +18,6 @@ if TYPE_CHECKING:  # they bring libraries that `--help` need not wait for
 
     from converters.engines.base import BuildOptions, Plan
     from converters.engines.record import EngineRecord
-
-_IN_FIELDS_OF_THEIR_OWN = ("profiles", "compute_capabilities")
 
 
 @click.command(name="engine", short_help="Build a TensorRT engine from ONNX.")
@@ -63,16 +60,10 @@ def command(  # noqa: PLR0913, PLR0917 - one option each
     from converters.engines.record import put  # noqa: PLC0415
     from converters.graph.files import load, write  # noqa: PLC0415
     from converters.graph.signature import signature_of  # noqa: PLC0415
-    from converters.to_onnx.lowering.tensor_operators import (  # noqa: PLC0415
-        TensorOperatorsFromOnnx,
-        has_classical_operators,
-    )
 
     sizes, batches = options.sizes(shapes), Batch(*options.three("--batch", batch, batch))
     with step(model.name, f"engine {builder}") as told:
-        loaded = load(model)
-        if has_classical_operators(loaded):
-            loaded = TensorOperatorsFromOnnx(loaded)()
+        loaded = _lowered(load(model))
         wanted = BuildOptions(
             profiles=profiles(signature_of(loaded), batches, sizes),
             compute_capabilities=targets,
@@ -94,16 +85,29 @@ def command(  # noqa: PLR0913, PLR0917 - one option each
         click.echo(f"warning: {warning}", err=True)
 
 
+def _lowered(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without what TensorRT has no operators for."""
+    from converters.to_onnx.lowering.tensor_operators import (  # noqa: PLC0415 - as above
+        TensorOperatorsFromOnnx,
+        has_classical_operators,
+    )
+
+    return TensorOperatorsFromOnnx(model)() if has_classical_operators(model) else model
+
+
 def _record(plan: Plan, output: Path, source: Path, model: onnx.ModelProto, options: BuildOptions) -> EngineRecord:
     """What `engine.json` says of a plan that no gate has judged."""
-    from converters.engines.base import BuildOptions  # noqa: PLC0415 - as above
-    from converters.engines.record import EngineRecord, Lineage  # noqa: PLC0415
+    from converters.engines.record import (  # noqa: PLC0415 - as above
+        EngineRecord,
+        Lineage,
+        plain_options,
+        plain_profiles,
+    )
     from converters.graph.files import digest_of_file  # noqa: PLC0415
     from converters.graph.opset import opset_of  # noqa: PLC0415
     from converters.precision.types import precision_of  # noqa: PLC0415
 
-    sha256, defaults = digest_of_file(source), asdict(BuildOptions())
-    asked = {key: value for key, value in asdict(options).items() if key not in _IN_FIELDS_OF_THEIR_OWN}
+    sha256 = digest_of_file(source)
     return EngineRecord(
         file=output.name,
         sha256=hashlib.sha256(plan.data).hexdigest(),
@@ -118,6 +122,6 @@ def _record(plan: Plan, output: Path, source: Path, model: onnx.ModelProto, opti
         seconds=plan.seconds,
         converters_version=converters.VERSION,
         compute_capabilities=plan.compute_capabilities,
-        profiles=tuple({name: asdict(allowed) for name, allowed in profile.items()} for profile in plan.profiles),
-        options={k: str(v) if isinstance(v, Path) else v for k, v in asked.items() if v != defaults[k]},
+        profiles=plain_profiles(plan.profiles),
+        options=plain_options(options),
     )

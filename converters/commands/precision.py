@@ -10,9 +10,9 @@ import click
 from converters.commands import options
 from converters.commands.step import step
 from converters.errors import BadSource, ConfigError
-from converters.precision.base import Calibration, Precision
+from converters.precision.base import QUANTISED, Calibration, Precision, Rest, ServedBy
 
-_HALVES, _EIGHTHS = ("fp16", "bf16"), ("int8", "fp8")
+_HALVES = ("fp16", "bf16")
 
 
 @click.command(name="precision", short_help="Convert an ONNX model to FP16, BF16, INT8 or FP8.")
@@ -36,8 +36,8 @@ def command(  # noqa: PLR0913, PLR0917 - one option each
     data: str | None,
     method: Literal["minmax", "entropy", "percentile"],
     percentile: float,
-    served_by: Literal["tensorrt", "cpu"],
-    rest: Literal["fp32", "fp16", "bf16"],
+    served_by: ServedBy,
+    rest: Rest,
     operators: tuple[str, ...],
 ) -> None:
     """Convert MODEL, ONNX in FP32, to FP16, BF16, INT8 or FP8."""
@@ -51,11 +51,11 @@ def command(  # noqa: PLR0913, PLR0917 - one option each
     from converters.precision.types import precision_of  # noqa: PLC0415
 
     with step(model.name, precision) as told:
-        if precision in _EIGHTHS and not data:
+        if precision in QUANTISED and not data:
             raise ConfigError(f"{precision} needs calibration data", hint="give some hundred real samples by --data")
         loaded = load(model)
         now = precision_of(loaded)
-        if now != "fp32" and not (now in _HALVES and precision in _EIGHTHS):
+        if now != "fp32" and not (now in _HALVES and precision in QUANTISED):
             raise BadSource(f"the model is {now} already", hint="give the FP32 model that it was made from")
         name_nodes(loaded)
         signature = signature_of(loaded)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
@@ -24,28 +24,16 @@ class SyntheticDataset:
     Args:
         signature: what to fit.
         batches: how many.
-        batch_size: the size of a first dimension that is chosen at run time.
-        sizes: of other such dimensions, by input and axis; 1 where nothing is said.
-        limits: (low, high) of an input's values, by its name; high is left out.
+        batch_size: the size of a first dimension that is chosen at run time; other such dimensions have the size 1.
 
     Raises:
         BadData: an input has no known rank, or a type of which there are no random values. Raised on going through it.
     """
 
-    def __init__(
-        self,
-        signature: Signature,
-        *,
-        batches: int = BATCHES,
-        batch_size: int = 1,
-        sizes: Mapping[str, Mapping[int, int]] | None = None,
-        limits: Mapping[str, tuple[float, float]] | None = None,
-    ) -> None:
+    def __init__(self, signature: Signature, *, batches: int = BATCHES, batch_size: int = 1) -> None:
         self._signature = signature
         self._batches = batches
         self._batch_size = batch_size
-        self._sizes = sizes or {}
-        self._limits = limits or {}
 
     @property
     def origin(self) -> str:
@@ -80,12 +68,12 @@ class SyntheticDataset:
         if tensor.datatype == "BOOL":
             return generator.integers(2, size=shape).astype(dtype)
         whole = dtype.kind in "iu"
-        low, high = self._limits.get(tensor.name, INTEGERS if whole else FLOATS)
+        low, high = INTEGERS if whole else FLOATS
         values = generator.uniform(low, high, shape)
         return (np.floor(values) if whole else values).astype(dtype)
 
     def _shape(self, tensor: Tensor) -> tuple[int, ...]:
         if tensor.shape is None:
             raise BadData(f"input '{tensor}' has no known number of dimensions", hint="give real data")
-        chosen = {0: self._batch_size, **self._sizes.get(tensor.name, {})}
-        return tuple(size if isinstance(size, int) else chosen.get(axis, 1) for axis, size in enumerate(tensor.shape))
+        free = (self._batch_size, *([1] * len(tensor.shape)))
+        return tuple(size if isinstance(size, int) else free[axis] for axis, size in enumerate(tensor.shape))

@@ -10,6 +10,7 @@ import onnx
 from converters.engines.base import BuildOptions
 from converters.engines.profiles import check_profile
 from converters.errors import BadSource, Place, Unsupported
+from converters.graph.names import label
 from converters.graph.signature import Signature
 
 _TYPES = onnx.TensorProto
@@ -26,13 +27,7 @@ class _Use:
     type: int
 
     def __str__(self) -> str:
-        return node_name(self.node)
-
-
-def node_name(node: onnx.NodeProto) -> str:
-    """A node as errors say it: `name (Operator)`; one without a name is known by its first output."""
-    name = node.name or f"'{next(iter(node.output), '')}'"
-    return f"{name} ({node.op_type})"
+        return label(self.node)
 
 
 def check_model(
@@ -113,5 +108,5 @@ def _check_quantisation(graph: onnx.GraphProto) -> None:
             raise Unsupported(
                 f"the model is quantised {wrong}, which engines do not take",
                 hint="quantise it to INT8 with all zero points 0 (what 'precision: int8' does)",
-                place=Place(node=node_name(node)),
+                place=Place(node=label(node)),
             )

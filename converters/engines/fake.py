@@ -10,6 +10,7 @@ from converters.engines.base import BuildOptions, Plan, Progress
 from converters.engines.checks import check_model
 from converters.engines.validity import CAPABILITY_BITS, HEADER_BYTES, pack_header
 from converters.errors import OutOfResources, ToolMissing, Unsupported
+from converters.graph.names import label
 from converters.graph.signature import signature_of
 
 MAGIC = b"fake"
@@ -45,7 +46,7 @@ class FakeBuilder:
         foreign = [node for node in model.graph.node if node.domain not in {"", "ai.onnx"}]
         if foreign:
             error = Unsupported(f"the builder has no {foreign[0].op_type}", hint="write it with ONNX operators")
-            raise error.at(node=f"{foreign[0].name} ({foreign[0].op_type})")
+            raise error.at(node=label(foreign[0]))
         body = model.SerializeToString()
         progress.stage("build engine", _STEPS)
         for step in range(_STEPS):

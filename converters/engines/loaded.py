@@ -17,13 +17,8 @@ from converters.engines import explain, validity
 from converters.engines.base import BuildOptions
 from converters.engines.gpus import gpus
 from converters.engines.messages import Messages, clean, logger_of
+from converters.engines.nvidia import DATATYPES
 from converters.errors import BadData, BadEngine, OutOfResources, ToolMissing, Unsupported
-
-# What TensorRT calls a type, PyTorch's name for it, and the protocol's.
-_TYPES = {
-    "FLOAT": ("float32", "FP32"), "HALF": ("float16", "FP16"), "BF16": ("bfloat16", "BF16"), "INT8": ("int8", "INT8"),
-    "INT32": ("int32", "INT32"), "INT64": ("int64", "INT64"), "BOOL": ("bool", "BOOL"), "UINT8": ("uint8", "UINT8"),
-}  # fmt: skip
 
 
 class EngineRunner:
@@ -68,7 +63,7 @@ class EngineRunner:
             )
         self._stream = self._torch.cuda.Stream()
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
-        self._types = {name: _type(name, self._engine.get_tensor_dtype(name).name) for name in names}
+        self._datatypes = {name: _datatype(name, self._engine.get_tensor_dtype(name).name) for name in names}
         modes = {name: self._engine.get_tensor_mode(name) for name in names}
         self._inputs = tuple(name for name in names if modes[name] == self._trt.TensorIOMode.INPUT)
         self._outputs = tuple(name for name in names if modes[name] == self._trt.TensorIOMode.OUTPUT)
@@ -126,7 +121,7 @@ class EngineRunner:
         if missing:
             raise BadData(f"there is no input '{missing[0]}' in the data", hint=f"give {', '.join(self._inputs)}")
         for name in self._inputs:
-            wanted = self._types[name][1]
+            wanted = self._datatypes[name]
             if datatype_of(feeds[name]) != wanted:
                 raise BadData(
                     f"input '{name}' is {feeds[name].dtype}, and the engine takes {wanted}", hint="convert it"
@@ -165,13 +160,13 @@ class EngineRunner:
         return self._torch.from_numpy(whole).to(self._device(name))
 
     def _to_host(self, name: str, tensor: Any) -> Array:
-        if self._types[name][1] == "BF16":
+        if self._datatypes[name] == "BF16":
             return np.asarray(tensor.view(self._torch.int16).cpu().numpy()).view(numpy_type("BF16"))
         return np.asarray(tensor.cpu().numpy())
 
     def _allocate(self, name: str) -> Any:
         """Room for an output; where its shape depends on the data, the engine asks for it while it runs."""
-        kind = getattr(self._torch, self._types[name][0])
+        kind = getattr(self._torch, numpy_type(self._datatypes[name]).name)  # PyTorch names types as numpy does
         shape = tuple(self._context.get_tensor_shape(name))
         if all(size >= 0 for size in shape):
             tensor = self._torch.empty(shape, dtype=kind, device=self._device(name))
@@ -219,13 +214,13 @@ def _growing(trt: Any, torch: Any, kind: Any) -> Any:
     return Growing()
 
 
-def _type(tensor: str, kind: str) -> tuple[str, str]:
-    if kind not in _TYPES:
+def _datatype(tensor: str, kind: str) -> str:
+    if kind not in DATATYPES:
         raise Unsupported(
             f"'{tensor}' of the engine is {kind}, which numpy does not have",
             hint="keep inputs and outputs in the model's own types ('keep_io: true')",
         )
-    return _TYPES[kind]
+    return DATATYPES[kind]
 
 
 def _torch() -> Any:

@@ -28,10 +28,11 @@ from converters.graph.signature import Signature, Tensor, signature_of
 PROTOBUF_LIMIT = 2**31 - 2**20
 """Bytes of a model that can be handed over in memory; larger ones go through files."""
 
-_DATATYPES = {
+DATATYPES = {
     "FLOAT": "FP32", "HALF": "FP16", "BF16": "BF16", "INT8": "INT8", "INT32": "INT32", "INT64": "INT64",
     "BOOL": "BOOL", "UINT8": "UINT8",
 }  # fmt: skip
+"""The protocol's datatypes by what TensorRT calls them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +237,7 @@ def _tensor(tensor: Any, named: tuple[Tensor, ...]) -> Tensor:
     sizes = tuple(tensor.shape)
     names = told if told is not None and len(told) == len(sizes) else ("",) * len(sizes)
     shape = tuple(size if size >= 0 else _text(name) for size, name in zip(sizes, names, strict=True))
-    return Tensor(tensor.name, _DATATYPES.get(tensor.dtype.name, ""), shape)
+    return Tensor(tensor.name, DATATYPES.get(tensor.dtype.name, ""), shape)
 
 
 def _text(name: int | str) -> str:

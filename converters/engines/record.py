@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from converters.engines.base import BuildOptions, Profile
 from converters.graph.files import write
 
 FILE_NAME = "engine.json"
 SCHEMA = 1
+_APART = ("profiles", "compute_capabilities")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ class EngineRecord:
         options: further build options that were not left at their defaults.
         source: where it comes from.
         onnx_sha256: of the typed ONNX that the engine was built from.
-        calibration: `origin`, `sha256`, `method` and `batches`; empty if the precision needs none.
+        calibration: `origin`, `sha256` and `batches` of the data, nodes left `unquantised`, and how ranges were found
+            (`method`, ...); empty if the precision needs none.
         gate: the verdict as plain values, with `ran` ("engine" or "onnx") telling what was run; empty without a gate.
         built_at: ISO 8601 in UTC.
         seconds: that building took.
@@ -90,6 +93,22 @@ def read(folder: Path) -> tuple[EngineRecord, ...]:
         return tuple(_record(entry) for entry in told["files"]) if told.get("schema") == SCHEMA else ()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ()
+
+
+def plain_profiles(profiles: tuple[Profile, ...]) -> tuple[dict[str, Any], ...]:
+    """Profiles as a record has them."""
+    return tuple({name: asdict(allowed) for name, allowed in profile.items()} for profile in profiles)
+
+
+def plain_options(options: BuildOptions) -> dict[str, Any]:
+    """The options that are not left at their defaults, without those that a record has in fields of their own."""
+    defaults = BuildOptions()
+    changed = {
+        each.name: getattr(options, each.name)
+        for each in fields(options)
+        if each.name not in _APART and getattr(options, each.name) != getattr(defaults, each.name)
+    }
+    return {name: str(value) if isinstance(value, Path) else value for name, value in changed.items()}
 
 
 def put(folder: Path, record: EngineRecord) -> None:

@@ -77,6 +77,16 @@ def is_engine(path: Path) -> bool:
         return file.read(4) in MAGICS
 
 
+def header_of(path: Path) -> EngineHeader:
+    """The header of a file, of which no more is read.
+
+    Raises:
+        BadEngine: this is no engine.
+    """
+    with path.open("rb") as file:
+        return inspect(file.read(HEADER_BYTES))
+
+
 def inspect(data: bytes) -> EngineHeader:
     """Read the header.
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import onnx
 
 from converters.errors import ConfigError
-from converters.graph.opset import graphs_of
 from converters.graph.shapes import inferred
 from converters.graph.signature import signature_of
+from converters.graph.subgraphs import graphs_of
 from converters.lazy import Source, value_of
 
 BATCH = "batch"

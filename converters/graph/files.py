@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import tempfile
@@ -14,13 +13,11 @@ from typing import IO
 import onnx
 from google.protobuf.message import DecodeError
 
-from converters.errors import BadSource, ConversionError, OutOfResources, Place
+from converters.errors import DISK_FULL, BadSource, ConversionError, OutOfResources, Place, first_line
 from converters.graph.shapes import is_large, weights_of
 
-_CHUNK = 2**20
 _INLINE = 1024  # bytes: smaller weights stay in the graph
 _ALIGNMENT = 4096  # bytes: runtimes map the weights' file into memory
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def load(path: Path) -> onnx.ModelProto:
@@ -45,7 +42,7 @@ def load(path: Path) -> onnx.ModelProto:
     except (onnx.checker.ValidationError, OSError, ValueError, RuntimeError) as error:
         files = sorted({_location(tensor) for tensor in weights_of(model) if tensor.external_data})
         raise BadSource(
-            f"the weights of '{path.name}' cannot be read from {', '.join(files)}: {_first_line(error)}",
+            f"the weights of '{path.name}' cannot be read from {', '.join(files)}: {first_line(error)}",
             hint=f"copy the external data files beside it, into {path.parent}",
         ).at(model=path.name) from None
     for tensor in weights_of(model):
@@ -121,7 +118,7 @@ def size_of(path: Path) -> int:
 
 def unreadable(path: Path, error: OSError) -> BadSource:
     """What the operating system says, as an error of ours."""
-    cause = error.strerror or _first_line(error)
+    cause = error.strerror or first_line(error)
     where = Place(model=path.name)
     return BadSource(f"'{path}' cannot be read: {cause}", hint="check the path and its permissions", place=where)
 
@@ -218,13 +215,13 @@ def _told_plainly(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if error.errno in DISK_FULL:
             raise OutOfResources(
                 f"the disk of '{path.parent}' is full; '{path.name}' was not written",
                 hint="make room there, or choose another output folder",
             ).at(model=path.name) from None
         raise ConversionError(
-            f"'{path}' cannot be written: {error.strerror or _first_line(error)}",
+            f"'{path}' cannot be written: {error.strerror or first_line(error)}",
             hint="check the folder and its permissions",
         ).at(model=path.name) from None
 
@@ -239,12 +236,5 @@ def _named_files(paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
 
 def digest_of_file(path: Path) -> str:
     """SHA-256 in lower-case hex of one file's content."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+        return hashlib.file_digest(file, "sha256").hexdigest()

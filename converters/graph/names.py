@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 
-from converters.graph.opset import graphs_of
+from converters.graph.subgraphs import graphs_of
 
 
 def name_nodes(model: onnx.ModelProto) -> None:
@@ -25,8 +25,9 @@ def name_nodes(model: onnx.ModelProto) -> None:
 
 
 def label(node: onnx.NodeProto) -> str:
-    """A node as errors and reports name it: `name (Operator)`."""
-    return f"{node.name or '(no name)'} ({node.op_type})"
+    """A node as errors and reports name it: `name (Operator)`; one without a name is known by its first output."""
+    output = next((f"'{name}'" for name in node.output), "(no name)")
+    return f"{node.name or output} ({node.op_type})"
 
 
 def _free(stem: str, given: set[str], counts: dict[str, int]) -> str:

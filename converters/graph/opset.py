@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import onnx
 from onnx import version_converter
 
-from converters.errors import Unsupported
+from converters.errors import Unsupported, first_line
+from converters.graph.subgraphs import graphs_of
 
 # The newest that every exporter writes of itself: tf2onnx ends at 18, PyTorch's exporters are written in 18 and convert
 # to others afterwards, skl2onnx goes to 22. Readers are no limit: ONNX Runtime 1.31 reads up to 26, TensorRT-RTX's
 # parser still more.
 DEFAULT_OPSET = 18
 # From 5 on, `ai.onnx.ml` has other operators for trees, which neither the exporters nor older runtimes know.
-TREES_OPSET = 3
-TREES_DOMAIN = "ai.onnx.ml"
+CLASSICAL_OPSET = 3
+CLASSICAL = "ai.onnx.ml"
+"""The domain of classical models' operators: trees, linear models, their scalers."""
 
 # ONNX Runtime's own operators: it runs them, but `onnx` holds no description of them.
 _RUNTIME_DOMAINS = frozenset({"com.microsoft", "com.microsoft.nchwc", "ai.onnx.contrib"})
@@ -38,18 +40,6 @@ def declare_opsets(model: onnx.ModelProto, versions: Mapping[str, int]) -> None:
     del model.opset_import[:]
     for domain, version in {**kept, **versions}.items():
         model.opset_import.append(onnx.helper.make_opsetid(domain, version))
-
-
-def graphs_of(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """The graph and all graphs inside its nodes (branches and loop bodies), outermost first."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from graphs_of(attribute.g)
-            elif attribute.type == onnx.AttributeProto.GRAPHS:
-                for inner in attribute.graphs:
-                    yield from graphs_of(inner)
 
 
 def unknown_nodes(model: onnx.ModelProto) -> tuple[onnx.NodeProto, ...]:
@@ -91,9 +81,8 @@ def with_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     try:
         converted = version_converter.convert_version(model, opset)
     except (RuntimeError, ValueError, version_converter.ConvertError) as error:
-        cause = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise Unsupported(
-            f"the graph of operator set {opset_of(model)} cannot be rewritten for {opset} ({cause[:200]})",
+            f"the graph of operator set {opset_of(model)} cannot be rewritten for {opset} ({first_line(error)})",
             hint=f"export the model with operator set {opset}",
         ) from error
     converted.ir_version = max(model.ir_version, onnx.helper.find_min_ir_version_for(list(converted.opset_import)))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import onnx
 
 from converters.errors import ConfigError
-from converters.graph.opset import graphs_of
+from converters.graph.subgraphs import graphs_of
 
 
 def rename_outputs(model: onnx.ModelProto, names: Mapping[str, str]) -> None:

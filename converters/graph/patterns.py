@@ -26,6 +26,6 @@ def matching(model: onnx.ModelProto, patterns: Sequence[str], hint: str) -> froz
     for pattern in patterns:
         meant = [pattern] if pattern in names else fnmatch.filter(names, pattern)  # a name may well hold brackets
         if not meant:
-            raise ConfigError(f"no node is called {pattern!r}, which is to stay in FP32", hint=hint)
+            raise ConfigError(f"no node is called {pattern!r}", hint=hint)
         found.update(meant)
     return frozenset(found)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import onnx
 
 from converters.errors import Unsupported
-from converters.graph.opset import graphs_of
+from converters.graph.subgraphs import graphs_of
 
 # A protocol buffer ends at 2 GiB; the graph itself needs some room beside the weights.
 LARGEST = 2**31 - 2**25

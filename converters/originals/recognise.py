@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from converters.engines.validity import ENDINGS
 from converters.errors import BadSource
 from converters.originals.base import Original
 from converters.originals.exported import ExportedOriginal
@@ -101,7 +102,7 @@ def _of_file(path: Path) -> Original:
 
 
 def _refuse(path: Path) -> None:
-    if path.suffix in {".plan", ".engine", ".trt"}:
+    if path.suffix in ENDINGS:
         raise BadSource(
             f"'{path}' is an engine, from which no other can be built", hint="give the model that it was built from"
         ).at(model=path.name)

@@ -15,7 +15,7 @@ from converters.originals.base import ExportOptions
 from converters.originals.feeds import taken
 from converters.originals.file import FileOriginal
 from converters.to_onnx.frameworks import one_line, quiet, tensorflow
-from converters.to_onnx.saved_model import OnnxFromSavedModel, Signature, open_session
+from converters.to_onnx.saved_model import Endpoints, OnnxFromSavedModel, open_session
 from converters.to_onnx.simplify import SimplifiedFromOnnx
 
 
@@ -38,7 +38,7 @@ class SavedModelOriginal(FileOriginal):
 class SavedModelRunner:
     """One signature in a session, on the CPU; inputs and outputs have the signature's names."""
 
-    def __init__(self, session: Any, signature: Signature) -> None:
+    def __init__(self, session: Any, signature: Endpoints) -> None:
         self._session = session
         self._signature = signature
 

@@ -6,6 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "fp8"]
+Rest = Literal["fp32", "fp16", "bf16"]
+"""What the nodes of an INT8 or FP8 model can have that are not quantised."""
+ServedBy = Literal["tensorrt", "cpu"]
+"""What runs a result: INT8 is written differently for each."""
+
+QUANTISED: frozenset[Precision] = frozenset({"int8", "fp8"})
+"""The precisions that need calibration data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +25,12 @@ class Calibration:
         percentile: for "percentile", in percent.
         per_channel: a scale for each output channel of a weight, instead of one for the whole weight.
         operators: only nodes of these are quantised; empty means those that gain from it.
-        batches: use only so many batches of the data; None means all.
     """
 
     method: Literal["minmax", "entropy", "percentile"] = "minmax"
     percentile: float = 99.99
     per_channel: bool = True
     operators: tuple[str, ...] = ()
-    batches: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import onnx
 from onnx import numpy_helper
 
-from converters.precision.graphs import subgraphs
+from converters.graph.subgraphs import subgraphs
 from converters.precision.low import TOO_SMALL, LowFloat
 
 FLOAT = int(onnx.TensorProto.FLOAT)

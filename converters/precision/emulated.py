@@ -17,9 +17,10 @@ from onnx import numpy_helper
 
 from converters.errors import Place, Unsupported
 from converters.graph.names import label
+from converters.graph.types import element_types
 from converters.lazy import Source, value_of
 from converters.precision.choice import FLOAT, MOVERS
-from converters.precision.graphs import captured, element_types, prepared, replace, unused, value_names
+from converters.precision.graphs import captured, prepared, replace, unused, value_names
 from converters.precision.low import FP8, LOW_FLOATS
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import ml_dtypes
@@ -13,6 +13,7 @@ from onnx import numpy_helper
 from converters.arrays import Array
 from converters.data.base import Dataset
 from converters.errors import Place, Unsupported
+from converters.graph.types import element_types
 from converters.lazy import Source, value_of
 from converters.precision.base import Calibration
 from converters.precision.choice import FLOAT
@@ -20,7 +21,7 @@ from converters.precision.graphs import (
     check_names,
     checked,
     drop_unused_weights,
-    element_types,
+    is_depthwise,
     prepared,
     replace,
     unused,
@@ -95,7 +96,7 @@ class Fp8FromOnnx:
             and types.get(node.input[0]) == FLOAT
             and node.input[0] not in shapes
             and len(shapes.get(node.input[1], ())) >= 2
-            and (self.calibration.operators or not _is_depthwise(node, shapes[node.input[1]]))
+            and (self.calibration.operators or not is_depthwise(node, shapes[node.input[1]]))
         ]
 
 
@@ -160,11 +161,6 @@ class _Quantising:
         for constant, value in zip(names, (scale, zeros), strict=True):
             self._model.graph.initializer.append(numpy_helper.from_array(value, constant))
         return names
-
-
-def _is_depthwise(node: onnx.NodeProto, weight: Sequence[int]) -> bool:
-    groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
-    return groups > 1 and weight[1] == 1
 
 
 def _channel_axis(node: onnx.NodeProto) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,11 @@ import onnx
 from onnx import numpy_helper
 
 from converters.arrays import Array
-from converters.errors import ConfigError, Place, Unsupported
+from converters.errors import ConfigError, Place, Unsupported, first_line
 from converters.graph.names import name_nodes
 from converters.graph.opset import opset_of, with_opset
 from converters.graph.shapes import inferred, is_large
+from converters.graph.subgraphs import subgraphs
 from converters.nearest import nearest
 
 
@@ -38,25 +39,6 @@ def prepared(model: onnx.ModelProto, *, opset: int = 1) -> onnx.ModelProto:
     # Old exporters list weights as inputs too, which lets a caller replace them: nobody does.
     replace(copy.graph.input, [value for value in copy.graph.input if value.name not in weights])
     return inferred(copy)
-
-
-def element_types(model: onnx.ModelProto) -> dict[str, int]:
-    """ONNX's type code of every tensor of the main graph that is known; shapes of the model are inferred."""
-    graph = model.graph
-    types = {
-        value.name: int(value.type.tensor_type.elem_type)
-        for value in (*graph.input, *graph.value_info, *graph.output)
-        if value.type.HasField("tensor_type") and value.type.tensor_type.elem_type
-    }
-    return types | {tensor.name: int(tensor.data_type) for tensor in graph.initializer}
-
-
-def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """The bodies of an If, a Loop, a Scan: only those that belong to the node itself."""
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
 
 
 def captured(node: onnx.NodeProto) -> set[str]:
@@ -120,11 +102,17 @@ def checked(model: onnx.ModelProto, *, step: str) -> onnx.ModelProto:
             onnx.checker.check_model(result, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise Unsupported(
-            f"the converted graph is not valid ({_in_short(error)})",
+            f"the converted graph is not valid ({first_line(error)})",
             hint="see whether the FP32 model itself passes `onnx.checker.check_model(model, full_check=True)`",
             place=Place(step=step),
         ) from error
     return result
+
+
+def is_depthwise(node: onnx.NodeProto, weight: Sequence[int]) -> bool:
+    """Whether a node with weights of this shape is a convolution of each channel by itself."""
+    groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
+    return groups > 1 and weight[1] == 1
 
 
 def drop_unused_weights(graph: onnx.GraphProto) -> None:
@@ -171,8 +159,3 @@ def _constant(node: onnx.NodeProto) -> onnx.TensorProto | None:
         "value_ints": np.array(attribute.ints, np.int64),
     }
     return numpy_helper.from_array(plain[attribute.name]) if attribute.name in plain else None
-
-
-def _in_short(error: Exception) -> str:
-    lines = [line for line in str(error).split("\n") if line.strip()]
-    return lines[0].strip().rstrip(".")[:300] if lines else type(error).__name__

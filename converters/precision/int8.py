@@ -7,22 +7,22 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import onnx
 
 from converters.data.base import Dataset
 from converters.errors import ConfigError, ConversionError, OutOfResources, Place, Unsupported
-from converters.graph.opset import graphs_of
+from converters.graph.subgraphs import graphs_of
+from converters.graph.types import element_types
 from converters.lazy import Source, value_of
 from converters.nearest import nearest
-from converters.precision.base import Calibration
+from converters.precision.base import Calibration, ServedBy
 from converters.precision.graphs import (
     captured,
     check_names,
     checked,
-    element_types,
+    is_depthwise,
     prepared,
     replace,
     unused,
@@ -37,9 +37,8 @@ OPSET = 13
 Scales stay FP32 before operator set 19, also in FP16 models: those of some channels are too small for FP16.
 """
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
-_FUSED = frozenset(
-    {"Relu", "Clip"}
-)  # run for nothing behind a quantised Conv: they become a part of its output's range
+# Run for nothing behind a quantised Conv: they become a part of its output's range.
+_FUSED = frozenset({"Relu", "Clip"})
 _FLOAT = onnx.TensorProto.FLOAT
 
 
@@ -51,7 +50,7 @@ class Int8FromOnnx:
     depthwise convolutions: each of their channels has a range of its own, which costs accuracy, and they do too little
     arithmetic to become faster.
 
-    Targets differ in what they run fast, and TensorRT refuses what is best on a CPU:
+    What serves it decides what is fast, and TensorRT refuses what is best on a CPU:
 
     - "tensorrt": signed and symmetric, inputs and weights of each node quantised, biases and outputs left alone, so
       that what follows a convolution gets its whole resolution. `Fp16FromOnnx` of the result computes the rest in FP16;
@@ -65,14 +64,14 @@ class Int8FromOnnx:
         data: real input to calibrate with; some hundred samples are usual.
         calibration: how ranges are found.
         keep: names of nodes that stay in FP32.
-        target: what is going to run it.
+        served_by: what is going to run it.
     """
 
     model: Source[onnx.ModelProto]
     data: Dataset
     calibration: Calibration
     keep: frozenset[str] = frozenset()
-    target: Literal["tensorrt", "cpu"] = "tensorrt"
+    served_by: ServedBy = "tensorrt"
 
     def __call__(self) -> onnx.ModelProto:
         """Convert.
@@ -111,7 +110,7 @@ class Int8FromOnnx:
             if self.calibration.operators:
                 wanted = node.op_type in self.calibration.operators
             else:
-                fused = self.target == "cpu" and node.op_type in _FUSED and node.input[0] in outputs_of_convolutions
+                fused = self.served_by == "cpu" and node.op_type in _FUSED and node.input[0] in outputs_of_convolutions
                 wanted = fused or _gains(node, weights)
             if wanted:
                 chosen.append(node)
@@ -128,7 +127,7 @@ class Int8FromOnnx:
     def _bare(self, operators: frozenset[str]) -> frozenset[str]:
         """Operators whose outputs are not quantised."""
         # A MatMul on a CPU gives FP32 as fast as INT8, and much more of its accuracy.
-        return operators if self.target == "tensorrt" else operators & {"Gemm", "MatMul"}
+        return operators if self.served_by == "tensorrt" else operators & {"Gemm", "MatMul"}
 
     def _tensors(self, model: onnx.ModelProto, chosen: Sequence[onnx.NodeProto]) -> list[str]:
         """What the quantiser may ask the range of."""
@@ -151,7 +150,7 @@ class Int8FromOnnx:
 
         operators = frozenset(node.op_type for node in chosen)
         names = [node.name for node in chosen]
-        symmetric = self.target == "tensorrt"
+        symmetric = self.served_by == "tensorrt"
         limits = {name: (np.float32(low), np.float32(high)) for name, (low, high) in found.items()}
         with _shapes_known(model), _quietly():
             try:
@@ -193,9 +192,7 @@ def _gains(node: onnx.NodeProto, weights: Mapping[str, tuple[int, ...]]) -> bool
     """Whether a node becomes faster in INT8 at little cost."""
     if node.op_type not in WEIGHTED or len(node.input) < 2 or node.input[1] not in weights:
         return False
-    groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
-    depthwise = groups > 1 and weights[node.input[1]][1] == 1
-    return not depthwise
+    return not is_depthwise(node, weights[node.input[1]])
 
 
 def _unshare_biases(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> None:

@@ -83,16 +83,5 @@ BF16 = LowFloat(
     refused=frozenset({"ConvTranspose"}),  # seen with TensorRT-RTX 1.7: "could not infer output types"
 )
 LOW_FLOATS = (FP16, BF16)
-FP8 = frozenset({int(onnx.TensorProto.FLOAT8E4M3FN), int(onnx.TensorProto.FLOAT8E5M2)})
+FP8 = frozenset(int(getattr(onnx.TensorProto, f"FLOAT8{kind}")) for kind in ("E4M3FN", "E4M3FNUZ", "E5M2", "E5M2FNUZ"))
 """ONNX's codes of the types of 8 bits, which only quantised tensors have."""
-
-
-def holds_low_floats(model: onnx.ModelProto) -> bool:
-    """Whether a graph has FP16, BF16 or FP8 tensors that it says so of, so that it is to be emulated on a CPU."""
-    graph = model.graph
-    codes = {value.type.tensor_type.elem_type for value in (*graph.input, *graph.output, *graph.value_info)}
-    codes.update(tensor.data_type for tensor in graph.initializer)
-    codes.update(
-        each.i for node in graph.node if node.op_type == "Cast" for each in node.attribute if each.name == "to"
-    )
-    return not codes.isdisjoint({*FP8, *(low.code for low in LOW_FLOATS)})

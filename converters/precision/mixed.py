@@ -18,17 +18,16 @@ from onnx import numpy_helper
 
 from converters.errors import Place, Unsupported
 from converters.graph.names import label
-from converters.graph.opset import graphs_of
+from converters.graph.subgraphs import graphs_of, subgraphs
+from converters.graph.types import element_types
 from converters.precision.choice import FLOAT, Choice, choices
 from converters.precision.graphs import (
     captured,
     check_names,
     checked,
     drop_unused_weights,
-    element_types,
     prepared,
     replace,
-    subgraphs,
     unused,
     value_names,
 )

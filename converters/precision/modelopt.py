@@ -20,7 +20,7 @@ from converters.arrays import Feeds
 from converters.data.base import Dataset
 from converters.errors import BadData, ConfigError, Place, ToolMissing, Unsupported
 from converters.lazy import Source, value_of
-from converters.precision.base import Calibration, Precision
+from converters.precision.base import QUANTISED, Calibration, Precision
 from converters.precision.graphs import check_names, checked, prepared
 
 _METHODS = {"minmax": "max", "entropy": "entropy"}
@@ -39,7 +39,7 @@ class ModelOptFromOnnx:
         precision: to convert to.
         python: the interpreter of the environment that has ModelOpt.
         data: for calibration; for FP16 and BF16 it tells AutoCast how large numbers become, and may be None.
-        calibration: method and number of batches; the other fields ModelOpt does not know.
+        calibration: the method; the other fields ModelOpt does not know.
         keep: names of nodes that stay as they are.
         keep_io: inputs and outputs keep their types.
     """
@@ -68,15 +68,13 @@ class ModelOptFromOnnx:
             folder = Path(name)
             source, target = folder / "source.onnx", folder / "target.onnx"
             onnx.save(model, source)
-            arguments = self._quantisation(folder) if self.precision in {"int8", "fp8"} else self._autocast(folder)
+            arguments = self._quantisation(folder) if self.precision in QUANTISED else self._autocast(folder)
             files = ["--onnx_path", str(source), "--output_path", str(target)]
             said = self._run([*arguments, *files])
             if not target.is_file():
                 raise self._refused(said)
             result = checked(onnx.load(target), step=self.precision)
-        if self.precision in {"int8", "fp8"} and not any(
-            node.op_type == "QuantizeLinear" for node in result.graph.node
-        ):
+        if self.precision in QUANTISED and not any(node.op_type == "QuantizeLinear" for node in result.graph.node):
             raise self._refused("it found nothing to quantise")
         return result
 
@@ -128,8 +126,7 @@ class ModelOptFromOnnx:
         return [*arguments, "--keep_io_types"] if self.keep_io else arguments
 
     def _batches(self) -> list[Feeds]:
-        batches = [] if self.data is None else list(self.data)
-        return batches[: self.calibration.batches]
+        return [] if self.data is None else list(self.data)
 
     def _kept(self) -> list[str]:
         return [f"^{re.escape(name)}$" for name in sorted(self.keep)]

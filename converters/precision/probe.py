@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import onnx
 
 from converters.arrays import Array, Feeds
-from converters.errors import BadData, ConversionError, OutOfResources, Unsupported
+from converters.errors import DISK_FULL, BadData, ConversionError, OutOfResources, Unsupported
 
 EXTERNAL_BYTES = 1 << 30
 """Models above this size are handed over with their weights in a file of their own; protobuf ends at 2 GiB."""
@@ -98,7 +97,7 @@ def _refuse_unknown(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> 
 
 def _translated(error: Exception, kind: type[ConversionError], what: str) -> ConversionError:
     message = " ".join(str(error).split())
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
         return OutOfResources(
             f"no space is left in {tempfile.gettempdir()} for a working copy of the model",
             hint="free some, or set TMPDIR to a folder on a larger disk",

@@ -18,6 +18,7 @@ from converters.arrays import Array
 from converters.data.base import Dataset
 from converters.data.checked import CheckedDataset
 from converters.errors import BadData, Place
+from converters.graph.names import label
 from converters.graph.signature import signature_of
 from converters.precision.base import Calibration
 from converters.precision.probe import Probe
@@ -43,7 +44,7 @@ def ranges(
 
     Args:
         model: any model that ONNX Runtime runs; it is not changed.
-        data: what to run; only the first `calibration.batches` of it, if that is set.
+        data: what to run.
         calibration: the method.
         tensors: names of inputs, or of nodes' outputs in the main graph, of any number type.
         fetched_bytes: tensors of one batch that are held at the same time.
@@ -59,7 +60,7 @@ def ranges(
     names = tuple(dict.fromkeys(tensors))
     if not names:
         return {}
-    checked = CheckedDataset(data, signature_of(model), batches=calibration.batches)
+    checked = CheckedDataset(data, signature_of(model))
     extremes = _extremes(model, checked, names)
     if calibration.method == "minmax":
         return {name: (found.low, found.high) for name, found in extremes.items()}
@@ -165,5 +166,5 @@ def _threshold(histogram: Array, largest: float, calibration: Calibration) -> fl
 def _place(model: onnx.ModelProto, tensor: str) -> Place:
     for node in model.graph.node:
         if tensor in node.output:
-            return Place(node=f"{node.name} ({node.op_type})" if node.name else f"{tensor} ({node.op_type})")
+            return Place(node=label(node))
     return Place(node=tensor)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import onnx
 
 from converters.data.base import Dataset
 from converters.errors import BadData
-from converters.precision.base import Calibration, Precision
+from converters.precision.base import Calibration, Precision, Rest, ServedBy
 from converters.precision.bf16 import Bf16FromOnnx
 from converters.precision.fp8 import Fp8FromOnnx
 from converters.precision.fp16 import Fp16FromOnnx
@@ -49,8 +48,8 @@ class TypedFromOnnx:
     keep: frozenset[str] = frozenset()
     keep_io: bool = True
     calibrated: Calibrated | None = None
-    rest: Literal["fp32", "fp16", "bf16"] = "fp32"
-    served_by: Literal["tensorrt", "cpu"] = "tensorrt"
+    rest: Rest = "fp32"
+    served_by: ServedBy = "tensorrt"
     modelopt: Path | None = None
     unquantised: frozenset[str] = frozenset()
 
@@ -85,7 +84,7 @@ class TypedFromOnnx:
         data, how = calibrated.data, calibrated.calibration
         if self.precision == "fp8":
             return Fp8FromOnnx(self.model, data, how, keep=self._not_quantised)
-        return Int8FromOnnx(self.model, data, how, keep=self._not_quantised, target=self.served_by)
+        return Int8FromOnnx(self.model, data, how, keep=self._not_quantised, served_by=self.served_by)
 
     @property
     def _not_quantised(self) -> frozenset[str]:

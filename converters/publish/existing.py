@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Any
 from converters.engines import record
 from converters.engines.record import EngineRecord
 from converters.errors import ConfigError, ConversionError
+from converters.graph.files import digest_of_file
 from converters.publish.config_pbtxt import is_ours
 from converters.publish.source_config import CONFIG
 
@@ -130,12 +130,6 @@ def _kinds(records: tuple[EngineRecord, ...]) -> list[str]:
     return sorted({f"{each.source.name} as {each.format}" for each in records})
 
 
-def sha256_of(path: Path) -> str:
-    """Of a file's content, in lower-case hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _versions(folder: Path) -> tuple[int, ...]:
     if not folder.is_dir():
         return ()
@@ -144,4 +138,4 @@ def _versions(folder: Path) -> tuple[int, ...]:
 
 def _holds(place: Path, digests: Mapping[str, str]) -> bool:
     names = {path.name for path in place.iterdir()} - {record.FILE_NAME, "__pycache__"}
-    return names == digests.keys() and all(sha256_of(place / name) == digest for name, digest in digests.items())
+    return names == digests.keys() and all(digest_of_file(place / name) == digest for name, digest in digests.items())

@@ -19,7 +19,8 @@ from atomic.link import link
 from converters.engines import record
 from converters.engines.record import EngineRecord
 from converters.errors import BadEngine, ConfigError
-from converters.publish.existing import RECORD, SETTINGS, Existing, sha256_of
+from converters.graph.files import digest_of_file
+from converters.publish.existing import RECORD, SETTINGS, Existing
 from converters.publish.source_config import CONFIG
 from converters.publish.workplace import explained, locked, staged
 
@@ -66,7 +67,7 @@ class Content:
             BadEngine: one is not what its record says.
         """
         found = {
-            name: sha256_of(content) if isinstance(content, Path) else hashlib.sha256(content).hexdigest()
+            name: digest_of_file(content) if isinstance(content, Path) else hashlib.sha256(content).hexdigest()
             for name, content in self.files.items()
         }
         for each in self.records:

@@ -7,7 +7,6 @@ that holds the lock of the file beside it. What a killed process leaves is remov
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import secrets
@@ -19,14 +18,13 @@ from io import FileIO
 from pathlib import Path
 
 from atomic.exchange import repair
-from converters.errors import ConversionError, OutOfResources
+from converters.errors import DISK_FULL, ConversionError, OutOfResources
 
 FOLDER = ".triton-gateway"
 _STAGING = "staging"
 _PREFIX = "convert-"
 _ALIVE = ".lock"
 _LOOK_SECONDS = 0.05
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @contextmanager
@@ -82,7 +80,7 @@ def explained(what: object) -> Iterator[None]:
         yield
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL:
             raise OutOfResources(
                 f"the disk is full, so {what} was not published", hint="make room and build again; nothing was changed"
             ).at(step="publish") from None

@@ -8,7 +8,7 @@ from converters.build.results import Built, Latency, ModelResult, Problem, Step,
 from converters.report import words
 from converters.report.charts import Bar, axis, bars, histogram
 from converters.report.elements import Html, badge, code, element, folded, joined, table
-from converters.report.summary import worst_first
+from converters.report.summary import verdicts, worst_first
 from converters.verify.base import OutputDifference, Verdict
 
 _SHOWN = 4  # outputs whose charts are not folded away
@@ -127,7 +127,7 @@ def _latency(title: str, before: str, after: str, latency: Latency) -> Html:
 def _errors(model: ModelResult) -> Html:
     """The distributions of errors: of each output side by side for all results, in the same bins."""
     found = dict[str, list[tuple[str, OutputDifference]]]()
-    for label, verdict in _verdicts(model):
+    for label, verdict in verdicts(model):
         for output in worst_first(verdict):
             found.setdefault(output.name, []).append((label, output))
     if not found:
@@ -156,17 +156,6 @@ def _distribution(label: str, output: OutputDifference, edges: Sequence[float]) 
     note = f"mean {words.figure(output.mean_abs)}, largest {words.figure(output.max_abs)}"
     alarm = element("p", f"{output.bad} NaN or infinite", class_="alarm") if output.bad else _NOTHING
     return _figure(label, note, joined((histogram(label, output, edges), alarm)))
-
-
-def _verdicts(model: ModelResult) -> Iterator[tuple[str, Verdict]]:
-    if model.verdict:
-        yield "FP32 ONNX", model.verdict
-    for variant in model.variants:
-        if variant.verdict:
-            yield variant.name, variant.verdict
-        for built in variant.built:
-            if built.verdict:
-                yield f"{variant.name} {built.target}", built.verdict
 
 
 def _figure(title: str, note: str, drawn: Html) -> Html:

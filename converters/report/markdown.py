@@ -8,7 +8,7 @@ from html import escape
 
 from converters.build.results import BuildResult, Built, ModelResult, VariantResult
 from converters.report import words
-from converters.report.summary import Trouble, steps_of, totals, troubles
+from converters.report.summary import Trouble, steps_of, totals, troubles, verdicts
 from converters.verify.base import Verdict
 
 _MARKS = {"passed": "✅ passed", "failed": "❌ failed", "not judged": "⚪ not judged"}
@@ -166,24 +166,13 @@ def _not_run(result: BuildResult) -> Iterator[str]:
 
 def _metrics(result: BuildResult) -> Iterator[str]:
     rows = [
-        (code(model), code(variant), code(name), words.figure(value))
-        for model, variant, verdict in _verdicts(result)
+        (code(model.name), code(judged), code(name), words.figure(value))
+        for model in result.models
+        for judged, verdict in verdicts(model)
         for name, value in verdict.metrics.items()
     ]
     if rows:
         yield "### Metrics of your own\n\n" + _table(("Model", "Variant", "Metric", "Value"), rows, "lllr")
-
-
-def _verdicts(result: BuildResult) -> Iterator[tuple[str, str, Verdict]]:
-    for model in result.models:
-        if model.verdict is not None:
-            yield model.name, "FP32 ONNX", model.verdict
-        for variant in model.variants:
-            if variant.verdict is not None:
-                yield model.name, variant.name, variant.verdict
-            for built in variant.built:
-                if built.verdict is not None:
-                    yield model.name, f"{variant.name} {built.target}", built.verdict
 
 
 def _warnings(result: BuildResult) -> Iterator[str]:

@@ -123,6 +123,18 @@ def is_gate(problem: Problem) -> bool:
     return problem.kind in {"GateFailed", "Refused"}
 
 
+def verdicts(model: ModelResult) -> Iterator[tuple[str, Verdict]]:
+    """All that was judged of a model: the ONNX, each variant, and what was judged by itself for a target."""
+    if model.verdict is not None:
+        yield "FP32 ONNX", model.verdict
+    for variant in model.variants:
+        if variant.verdict is not None:
+            yield variant.name, variant.verdict
+        for built in variant.built:
+            if built.verdict is not None:
+                yield f"{variant.name} {built.target}", built.verdict
+
+
 def worst_first(verdict: Verdict) -> tuple[OutputDifference, ...]:
     """A verdict's outputs, those that are farthest from the original's first."""
 

@@ -25,7 +25,7 @@ _TAG = "serve"
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class Endpoints:
     """The tensors of one signature: the graph's names by the signature's names."""
 
     inputs: Mapping[str, str]
@@ -75,7 +75,7 @@ class OnnxFromSavedModel:
 
 
 @contextmanager
-def opened(path: Path, name: str) -> Iterator[tuple[Any, Signature]]:
+def opened(path: Path, name: str) -> Iterator[tuple[Any, Endpoints]]:
     """A session that holds the SavedModel, and one of its signatures.
 
     Raises:
@@ -89,7 +89,7 @@ def opened(path: Path, name: str) -> Iterator[tuple[Any, Signature]]:
         session.close()
 
 
-def open_session(path: Path, name: str) -> tuple[Any, Signature]:
+def open_session(path: Path, name: str) -> tuple[Any, Endpoints]:
     """As `opened`, for whoever closes the session himself."""
     tf = tensorflow()
     if not (path / "saved_model.pb").is_file():
@@ -112,17 +112,17 @@ def open_session(path: Path, name: str) -> tuple[Any, Signature]:
         session.close()
         known = ", ".join(f"'{each}'" for each in sorted(signatures) if not each.startswith("__")) or "none"
         raise ConfigError(f"the SavedModel has no signature '{name}'", hint=f"it has {known}").at(model=path.name)
-    return session, _signature(signatures[name])
+    return session, _endpoints(signatures[name])
 
 
-def _signature(described: Any) -> Signature:
-    return Signature(
+def _endpoints(described: Any) -> Endpoints:
+    return Endpoints(
         inputs={name: described.inputs[name].name for name in sorted(described.inputs)},
         outputs={name: described.outputs[name].name for name in sorted(described.outputs)},
     )
 
 
-def _unranked(session: Any, signature: Signature) -> set[str]:
+def _unranked(session: Any, signature: Endpoints) -> set[str]:
     """Outputs whose number of dimensions is not known.
 
     Raises:
@@ -141,7 +141,7 @@ def _unranked(session: Any, signature: Signature) -> set[str]:
     return {name for name in signature.outputs if ranks[name] is None}
 
 
-def _frozen(tf: Any, session: Any, signature: Signature) -> Any:
+def _frozen(tf: Any, session: Any, signature: Endpoints) -> Any:
     """The graph with its variables as constants."""
     nodes = [tensor.partition(":")[0] for tensor in (*signature.outputs.values(), *signature.inputs.values())]
     graph = session.graph.as_graph_def(add_shapes=True)
@@ -169,7 +169,7 @@ def _tables(tf: Any, session: Any, frozen: Any) -> dict[bytes, tuple[Any, Any]]:
     return found
 
 
-def _inlined(tf: Any, frozen: Any, signature: Signature) -> Any:
+def _inlined(tf: Any, frozen: Any, signature: Endpoints) -> Any:
     """The graph without calls of functions, and with constants folded."""
     from tensorflow.core.protobuf import config_pb2, meta_graph_pb2  # noqa: PLC0415 - only for SavedModels
     from tensorflow.python.grappler import tf_optimizer  # noqa: PLC0415 - as above; tf2onnx uses the same
@@ -190,7 +190,7 @@ def _inlined(tf: Any, frozen: Any, signature: Signature) -> Any:
 
 
 def _converted(  # noqa: PLR0913, PLR0917 - what one call of tf2onnx takes
-    tf: Any, tf2onnx: Any, graph: Any, signature: Signature, tables: Any, opset: int | None
+    tf: Any, tf2onnx: Any, graph: Any, signature: Endpoints, tables: Any, opset: int | None
 ) -> onnx.ModelProto:
     names = {tensor: name for name, tensor in (*signature.inputs.items(), *signature.outputs.items())}
     with tf.Graph().as_default() as imported:
@@ -214,7 +214,7 @@ def _refused(error: Exception) -> ConversionError:
     )
 
 
-def _refuse_hidden_inputs(model: onnx.ModelProto, signature: Signature) -> None:
+def _refuse_hidden_inputs(model: onnx.ModelProto, signature: Endpoints) -> None:
     hidden = sorted({value.name for value in model.graph.input} - set(signature.inputs))
     if hidden:
         raise Unsupported(

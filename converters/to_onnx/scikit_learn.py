@@ -14,7 +14,7 @@ from typing import Any
 import onnx
 
 from converters.errors import Unsupported
-from converters.graph.opset import DEFAULT_OPSET, TREES_DOMAIN, TREES_OPSET, declare_opsets
+from converters.graph.opset import CLASSICAL, CLASSICAL_OPSET, DEFAULT_OPSET, declare_opsets
 from converters.graph.outputs import rename_outputs
 from converters.lazy import Source, value_of
 from converters.to_onnx.frameworks import framework, one_line, quiet
@@ -51,14 +51,14 @@ class OnnxFromScikitLearn:
                 model: onnx.ModelProto = skl2onnx.convert_sklearn(
                     estimator,
                     initial_types=[(INPUT, skl2onnx.common.data_types.FloatTensorType([None, features_of(estimator)]))],
-                    target_opset={"": opset, TREES_DOMAIN: TREES_OPSET},
+                    target_opset={"": opset, CLASSICAL: CLASSICAL_OPSET},
                     options={id(estimator): {"zipmap": False}} if probabilities else None,
                 )
         except Unsupported:
             raise
         except Exception as error:  # each of its converters raises what it likes
             raise _refused(estimator, error).at(step=STEP) from None
-        declare_opsets(model, {"": opset, TREES_DOMAIN: TREES_OPSET})
+        declare_opsets(model, {"": opset, CLASSICAL: CLASSICAL_OPSET})
         rename_outputs(model, output_names(estimator))
         return model
 

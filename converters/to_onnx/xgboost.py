@@ -14,7 +14,7 @@ from typing import Any
 import onnx
 
 from converters.errors import Unsupported
-from converters.graph.opset import DEFAULT_OPSET, TREES_DOMAIN, TREES_OPSET, declare_opsets
+from converters.graph.opset import CLASSICAL, CLASSICAL_OPSET, DEFAULT_OPSET, declare_opsets
 from converters.graph.outputs import rename_outputs
 from converters.lazy import Source, value_of
 from converters.to_onnx.frameworks import framework, one_line, quiet
@@ -62,7 +62,7 @@ class OnnxFromXGBoost:
             raise Unsupported(
                 f"onnxmltools cannot convert the booster: {one_line(error)}", hint="train it with numeric features only"
             ).at(step=STEP) from None
-        declare_opsets(model, {"": self.opset or DEFAULT_OPSET, TREES_DOMAIN: TREES_OPSET})
+        declare_opsets(model, {"": self.opset or DEFAULT_OPSET, CLASSICAL: CLASSICAL_OPSET})
         rename_outputs(model, {"variable": "prediction"})
         free_rows(model)
         return model

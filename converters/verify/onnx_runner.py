@@ -11,18 +11,15 @@ from typing import Any
 import numpy as np
 import onnx
 
-from converters.arrays import Array, Feeds, datatype_of
+from converters.arrays import DATATYPES, Array, Feeds, datatype_of
 from converters.errors import BadData, BadSource, ConversionError, OutOfResources, Place, ToolMissing, Unsupported
 from converters.graph.signature import Tensor
 
 MESSAGE_LIMIT = 2**31 - 1
 """Bytes that a protobuf message can have; models beyond it keep their weights in files of their own."""
 
-_DATATYPES: Mapping[str, str] = {
-    "bool": "BOOL", "uint8": "UINT8", "uint16": "UINT16", "uint32": "UINT32", "uint64": "UINT64", "int8": "INT8",
-    "int16": "INT16", "int32": "INT32", "int64": "INT64", "float16": "FP16", "float": "FP32", "double": "FP64",
-    "bfloat16": "BF16", "string": "BYTES",
-}  # fmt: skip
+# ONNX Runtime names types as numpy does, but for these.
+_DATATYPES: Mapping[str, str] = {**DATATYPES, "float": "FP32", "double": "FP64", "string": "BYTES"}
 _FLOATS: Mapping[str, type[np.floating[Any]]] = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}
 
 # How ONNX Runtime names a node in what it says while it loads a model, and while it runs one.
@@ -82,18 +79,8 @@ class OnnxRunner:
         """What runs it, with its version."""
         return self._name
 
-    @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """What the model takes."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[Tensor, ...]:
-        """What the model gives."""
-        return self._outputs
-
-    def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> dict[str, Array]:
-        """All outputs by name, or those that are asked for, for one batch.
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        """All outputs by name for one batch.
 
         Floating-point inputs of another width than the model's are converted: a result whose inputs became FP16 is
         judged on the same data as its original.
@@ -102,15 +89,14 @@ class OnnxRunner:
             BadData: the model does not take this input; says which tensor and what it should be.
             OutOfResources: there is not enough memory for this batch.
         """
-        wanted = [tensor for tensor in self._outputs if outputs is None or tensor.name in outputs]
-        for tensor in wanted:
+        for tensor in self._outputs:
             _check_supported(tensor, "output")
         checked = checked_feeds(self._inputs, feeds)
         try:
-            values = self._session.run([tensor.name for tensor in wanted], checked)
+            values = self._session.run([tensor.name for tensor in self._outputs], checked)
         except Exception as error:
             raise _run_error(error, feeds) from error
-        return {tensor.name: np.asarray(value) for tensor, value in zip(wanted, values, strict=True)}
+        return {tensor.name: np.asarray(value) for tensor, value in zip(self._outputs, values, strict=True)}
 
     def close(self) -> None:
         """Let go of memory; it cannot be run after."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from converters.engines.validity import HEADER_BYTES, inspect, is_engine
+from converters.engines.validity import header_of, is_engine
 from converters.graph.files import load
-from converters.precision.low import holds_low_floats
-from converters.precision.types import precision_of
+from converters.precision.types import holds_low_floats, precision_of
 from converters.verify.base import Runner
 from converters.verify.onnx_runner import OnnxRunner
 
@@ -22,9 +21,7 @@ def result_runner(path: Path, threads: int | None = None) -> Runner:
     if is_engine(path):
         from converters.engines.loaded import EngineRunner  # noqa: PLC0415 - only engines need it
 
-        with path.open("rb") as file:
-            builder = inspect(file.read(HEADER_BYTES)).builder
-        return EngineRunner(path, builder)
+        return EngineRunner(path, header_of(path).builder)
     from converters.precision.emulated import EmulatedFromMixed  # noqa: PLC0415 - only ONNX needs it
 
     model = load(path)

@@ -9,9 +9,10 @@ import onnx
 from onnx import TensorProto, compose
 
 from converters.graph.opset import opset_of
+from converters.graph.types import element_types
 from converters.precision.choice import MOVERS
 from converters.precision.emulated import EmulatedFromMixed
-from converters.precision.graphs import element_types, prepared
+from converters.precision.graphs import prepared
 
 _PREFIX = "low/"
 _FLOATS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE})

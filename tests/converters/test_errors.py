@@ -1,4 +1,4 @@
-from converters.errors import FAILED, GATE_FAILED, MISUSED, BadData, ConfigError, GateFailed, Place
+from converters.errors import FAILED, GATE_FAILED, MISUSED, BadData, ConfigError, GateFailed, Place, first_line
 
 
 def test_an_error_says_where_what_and_the_way_out() -> None:
@@ -15,3 +15,9 @@ def test_who_raised_it_knew_the_place_best() -> None:
 def test_exit_codes_tell_gates_misuse_and_failures_apart() -> None:
     codes = [kind("x", hint="y").exit_code for kind in (BadData, ConfigError, GateFailed)]
     assert codes == [FAILED, MISUSED, GATE_FAILED]
+
+
+def test_of_what_a_library_says_the_first_line_is_told() -> None:
+    assert first_line(ValueError("\n  it is wrong.\nmore\n")) == "it is wrong"
+    assert first_line(ValueError()) == "ValueError"
+    assert len(first_line(ValueError("x" * 1000))) == 300

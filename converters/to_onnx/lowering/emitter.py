@@ -11,6 +11,7 @@ import onnx
 
 from converters.arrays import Array
 from converters.errors import Place, Unsupported
+from converters.graph.names import label
 
 STEP = "tensor operators"
 
@@ -100,9 +101,4 @@ class Emitter:
 
     def refuse(self, what: str, hint: str) -> NoReturn:
         """Raises the error that names the source."""
-        raise Unsupported(what, hint=hint, place=Place(step=STEP, node=label_of(self.source)))
-
-
-def label_of(node: onnx.NodeProto) -> str:
-    """A node as messages name it: `name (Operator)`; by its first output where it has no name."""
-    return f"{node.name or (node.output[0] if node.output else 'unnamed')} ({node.op_type})"
+        raise Unsupported(what, hint=hint, place=Place(step=STEP, node=label(self.source)))

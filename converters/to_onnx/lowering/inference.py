@@ -11,9 +11,10 @@ import onnx
 import onnx.version_converter
 
 from converters.errors import Unsupported
+from converters.graph.opset import CLASSICAL
+from converters.graph.types import element_types
 from converters.to_onnx.lowering.emitter import STEP
 
-CLASSICAL = "ai.onnx.ml"
 HIDDEN = "hidden"
 SAME_TYPE = frozenset({"ArrayFeatureExtractor", "Imputer"})
 OPERATOR_SET = 18
@@ -52,18 +53,15 @@ def set_versions(model: onnx.ModelProto, *versions: tuple[str, int]) -> None:
     model.opset_import.extend(imports)
 
 
-def element_types(model: onnx.ModelProto) -> dict[str, int]:
+def inferred_types(model: onnx.ModelProto) -> dict[str, int]:
     """ONNX element types of all tensors, as far as they can be found out."""
     known = _hidden(model)
     while True:
-        graph = onnx.shape_inference.infer_shapes(known).graph
-        types = {tensor.name: int(tensor.data_type) for tensor in graph.initializer}
-        for value in (*graph.input, *graph.value_info, *graph.output):
-            if value.type.HasField("tensor_type"):
-                types[value.name] = int(value.type.tensor_type.elem_type)
+        inferred = onnx.shape_inference.infer_shapes(known)
+        types = element_types(inferred)
         followed = [
             (node.output[0], types[node.input[0]])
-            for node in graph.node
+            for node in inferred.graph.node
             if node.domain == HIDDEN and node.op_type in SAME_TYPE
             if node.output[0] not in types and node.input[0] in types
         ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from converters.graph.opset import CLASSICAL
 from converters.to_onnx.lowering import features, labels, linear, products, scaling, svm, trees
 from converters.to_onnx.lowering.emitter import Emitter
-from converters.to_onnx.lowering.inference import CLASSICAL
 
 Lowering: TypeAlias = Callable[[Emitter], bool | None]
 """Emits what stands for a node, and gives the same outputs; False if the node shall stay as it is."""

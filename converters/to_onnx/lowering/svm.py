@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import onnx
 
 from converters.arrays import Array
 from converters.to_onnx.lowering.emitter import Emitter
@@ -84,7 +85,7 @@ def _wins(emit: Emitter, scores: str, pairs: list[tuple[int, int]], classes: int
     for number, (i, j) in enumerate(pairs):
         gain[i, number], gain[j, number] = 1, -1
         without[j] += 1
-    positive = emit("Cast", emit("Greater", scores, emit.constant(0)), to=1)
+    positive = emit("Cast", emit("Greater", scores, emit.constant(0)), to=onnx.TensorProto.FLOAT)
     return emit("Add", product(emit, positive, gain), emit.constant(without))
 
 

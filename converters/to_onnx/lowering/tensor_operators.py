@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import onnx
 
 from converters.errors import ConversionError, Place, Unsupported
+from converters.graph.names import label
+from converters.graph.opset import CLASSICAL
+from converters.graph.subgraphs import graphs_of, subgraphs
 from converters.lazy import Source, value_of
-from converters.to_onnx.lowering.emitter import STEP, Emitter, label_of
-from converters.to_onnx.lowering.inference import CLASSICAL, element_types, set_versions, upgraded
+from converters.to_onnx.lowering.emitter import STEP, Emitter
+from converters.to_onnx.lowering.inference import inferred_types, set_versions, upgraded
 from converters.to_onnx.lowering.labels import note_labels
 from converters.to_onnx.lowering.operators import LOWERINGS
 
@@ -63,16 +66,15 @@ def _refuse_nested(model: onnx.ModelProto) -> None:
             raise Unsupported(
                 f"a graph inside of it holds {inside[0]}, which is written out in the outermost graph only",
                 hint="leave this step out of the pipeline that is converted, or serve the model in ONNX Runtime",
-                place=Place(step=STEP, node=label_of(node)),
+                place=Place(step=STEP, node=label(node)),
             )
 
 
 def _inner_nodes(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
     """The nodes of all graphs inside of a node, and of those inside of them."""
-    for attribute in node.attribute:
-        for inner in attribute.g.node:
-            yield inner
-            yield from _inner_nodes(inner)
+    for body in subgraphs(node):
+        for graph in graphs_of(body):
+            yield from graph.node
 
 
 def _make_outputs_tensors(model: onnx.ModelProto) -> None:
@@ -91,7 +93,7 @@ def _written_out(
     model: onnx.ModelProto, labels: dict[str, tuple[str, ...]]
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
     """All nodes, those of the list replaced; and the constants that these brought. Fills `labels`."""
-    types = element_types(model)
+    types = inferred_types(model)
     before = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes: list[onnx.NodeProto] = []
     constants: list[onnx.TensorProto] = []
@@ -106,7 +108,7 @@ def _written_out(
                 _check_stays(emit)
                 nodes.append(node)
         except ConversionError as error:
-            raise error.at(step=STEP, node=label_of(node)) from None
+            raise error.at(step=STEP, node=label(node)) from None
     return nodes, constants
 
 
@@ -151,6 +153,6 @@ def _reads(node: onnx.NodeProto) -> Iterator[str]:
     yield from node.input
     for inner in _inner_nodes(node):
         yield from inner.input
-    for attribute in node.attribute:
+    for body in subgraphs(node):
         # A body may hand on a value from outside without reading it in a node.
-        yield from (value.name for value in attribute.g.output)
+        yield from (value.name for value in body.output)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import onnx
 
@@ -46,13 +48,14 @@ def leaves_reached(emit: Emitter, rows: str, forest: Forest, roots: Integers) ->
     return place
 
 
+@dataclass(frozen=True, slots=True)
 class _Tables:
     """Names of the constants that hold the forest's tables; `lower` is empty where no node has a lower bound."""
 
-    __slots__ = ("column", "first", "lower", "upper")
-
-    def __init__(self, column: str, upper: str, lower: str, first: str) -> None:
-        self.column, self.upper, self.lower, self.first = column, upper, lower, first
+    column: str
+    upper: str
+    lower: str
+    first: str
 
 
 def _at_roots(emit: Emitter, rows: str, roots: Integers) -> str:

@@ -5,12 +5,12 @@ import json
 
 from rich.console import Console
 
-from converters.bench.machine import Machine
 from converters.bench.result import BenchResult, Loaded, Measurement, NotRun
 from converters.bench.table import as_json, markdown, rich_table
+from converters.machine import Machine
 
 RESULT = BenchResult(
-    machine=Machine("Some CPU", 2, "Linux x86_64", "3.11.7"),
+    machine=Machine("Some CPU", 2, 4096, "Linux x86_64", "3.11.7"),
     loaded=(Loaded("FP32", "onnxruntime 1.31.1", 0.25, 12.0), Loaded("a|b", "onnxruntime 1.31.1", 0.5, None)),
     measurements=(
         Measurement("FP32", 1, 1, 100, 10.0, 11.0, 12.0, 100.0, 20.0, 1.0, 1.0),
@@ -43,7 +43,7 @@ def test_terminal_has_figures_bars_and_reasons() -> None:
 
 def test_markdown() -> None:
     assert markdown(RESULT).splitlines() == [
-        "Measured on Some CPU, 2 cores, Linux x86_64, Python 3.11.7.",
+        "Measured on Some CPU, 2 cores, 4 GiB free, Linux x86_64, Python 3.11.7.",
         "",
         "| Batch | At once | Variant | p50 ms | p90 ms | p99 ms | Inferences/s | CPU ms each | Faster |",
         "|--:|--:|:--|--:|--:|--:|--:|--:|--:|",

@@ -3,7 +3,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,37 +10,18 @@ import onnx
 import pytest
 
 from converters.arrays import Array, Feeds
-from converters.bench.variants import OneAtATime, engine_variant, onnx_variant, original_variant, variant_of
+from converters.bench.variants import OneAtATime, engine_variant, onnx_variant, variant_of
 from converters.engines.validity import pack_header
 from converters.errors import BadSource, ConversionError
-from converters.originals.base import ExportOptions
-from converters.verify.base import Runner
-from converters.verify.onnx_runner import OnnxRunner
 from tests.converters.verify.doubles import FunctionRunner, doubling
 
 FEEDS = {"x": np.ones((1, 3), np.float32)}
 
 
-@dataclass(frozen=True, slots=True)
-class OnnxOriginal:
-    path: Path = Path("model.onnx")
-    name: str = "model"
-    version: int | None = None
-    kind: str = "onnx"
-    digest: str = "00"
-
-    def to_onnx(self, options: ExportOptions) -> onnx.ModelProto:
-        return doubling()
-
-    def runner(self, options: ExportOptions) -> Runner:
-        return OnnxRunner(self.to_onnx(options))
-
-
-def test_original_and_onnx() -> None:
-    original = original_variant(OnnxOriginal(), ExportOptions())
-    assert original.name == "original (onnx)"
-    for variant in (original, onnx_variant("FP32", doubling(), threads=1)):
-        assert variant.start().run(FEEDS)["y"].tolist() == [[2, 2, 2]]
+def test_onnx_in_memory() -> None:
+    variant = onnx_variant("FP32", doubling(), threads=1)
+    assert variant.name == "FP32"
+    assert variant.start().run(FEEDS)["y"].tolist() == [[2, 2, 2]]
 
 
 def test_engine_that_cannot_be_run_here_says_why(tmp_path: Path) -> None:

@@ -3,8 +3,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from converters.build.onnx_step import as_values, facts_of, to_onnx
-from converters.engines.base import BuildOptions
+from converters.build.onnx_step import facts_of, to_onnx
 from converters.errors import BadData, BadSource, ConversionError, Place
 from tests.converters.build.building import Told, configuration, small_model, workbench, write_inputs
 
@@ -63,6 +62,5 @@ def test_what_a_graph_cannot_be_is_told_with_model_and_node(folder: Path) -> Non
     assert caught.value.place == Place("small", "to ONNX", "swirl (acme.Swirl)")
 
 
-def test_facts_and_values_are_plain() -> None:
+def test_facts_tell_the_size() -> None:
     assert facts_of(small_model(), 7).size_bytes == 7
-    assert as_values(BuildOptions())["tf32"] is True

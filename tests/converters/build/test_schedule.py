@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converters.build.schedule import Job, Room, startable
+from converters.build.schedule import Job, Room, expected_mib, startable
 
 ROOM = Room(jobs=2, memory_mib=1000)
 
@@ -45,3 +45,8 @@ def test_everything_gets_its_turn_and_nothing_is_overbooked(waiting: list[Job], 
         assert len(running) == 1 or sum(each.memory_mib for each in running.values()) <= memory
         assert len(running) == 1 or not any(each.alone for each in running.values())
         running.pop(next(iter(running)))
+
+
+def test_a_framework_and_a_large_model_take_more() -> None:
+    assert expected_mib("savedmodel", 0) > expected_mib("onnx", 0)
+    assert expected_mib("onnx", 1 << 30) > expected_mib("onnx", 1 << 20) + 10_000

@@ -44,7 +44,7 @@ def test_nodes_are_kept_and_operators_chosen(here: Path) -> None:
         (["--to", "int8", "--data", "none.npz"], 1, "small.onnx, int8: there is no file none.npz"),
         (["--to", "int8", "--data", "wrong.npz"], 1, "has the shape [4, 9], and the model takes [batch, 8]"),
         (["--to", "int8", "--data", "synthetic:x"], 2, "'x' is no number of batches"),
-        (["--to", "fp16", "--keep", "none"], 2, "no node is called 'none', which is to stay in FP32; 'triton-convert"),
+        (["--to", "fp16", "--keep", "none"], 2, "no node is called 'none'; 'triton-convert"),
     ],
     ids=str,
 )

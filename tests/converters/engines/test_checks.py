@@ -5,7 +5,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from converters.engines.base import BuildOptions
-from converters.engines.checks import check_model, node_name
+from converters.engines.checks import check_model
 from converters.errors import BadSource, ConversionError, Unsupported
 from converters.graph.signature import signature_of
 from tests.converters.engines.tiny_models import cast_to, convolution, model, quantised
@@ -81,7 +81,3 @@ def test_weights_that_were_not_read() -> None:
     source.graph.initializer[0].data_location = TensorProto.EXTERNAL
     with pytest.raises(BadSource, match="'w'"):
         check(source, 89)
-
-
-def test_nodes_without_a_name_go_by_their_output() -> None:
-    assert node_name(helper.make_node("Relu", ["x"], ["y"])) == "'y' (Relu)"

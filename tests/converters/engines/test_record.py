@@ -3,7 +3,17 @@ from pathlib import Path
 
 import pytest
 
-from converters.engines.record import FILE_NAME, EngineRecord, Lineage, as_json, put, read
+from converters.engines.base import BuildOptions, Range
+from converters.engines.record import (
+    FILE_NAME,
+    EngineRecord,
+    Lineage,
+    as_json,
+    plain_options,
+    plain_profiles,
+    put,
+    read,
+)
 
 RECORD = EngineRecord(
     file="model.plan",
@@ -50,3 +60,14 @@ def test_a_record_takes_the_place_of_the_one_of_the_same_file(tmp_path: Path) ->
     for record in (RECORD, other, replace(RECORD, seconds=3.0)):
         put(tmp_path, record)
     assert read(tmp_path) == (other, replace(RECORD, seconds=3.0))
+
+
+def test_only_options_that_were_changed_are_told() -> None:
+    assert plain_options(BuildOptions(compute_capabilities=(86,), profiles=({},))) == {}
+    changed = BuildOptions(tf32=False, workspace_mib=64, timing_cache=Path("cache"))
+    assert plain_options(changed) == {"workspace_mib": 64, "timing_cache": "cache", "tf32": False}
+
+
+def test_profiles_are_told_by_input() -> None:
+    told = plain_profiles(({"x": Range((1, 3), (2, 3), (4, 3))},))
+    assert told == ({"x": {"min": (1, 3), "opt": (2, 3), "max": (4, 3)}},)

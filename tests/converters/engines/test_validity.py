@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from converters.engines.validity import EngineHeader, check, inspect, is_engine, pack_header
+from converters.engines.validity import EngineHeader, check, header_of, inspect, is_engine, pack_header
 from converters.errors import BadEngine
 
 VERSION = "1.7.1.116"
@@ -24,8 +24,10 @@ def refused(data: bytes, **wanted: object) -> str:
     return str(caught.value)
 
 
-def test_header_of_a_real_plan() -> None:
+def test_header_of_a_real_plan(tmp_path: Path) -> None:
     assert inspect(SEEN) == EngineHeader("tensorrt_rtx", VERSION, (75, 86, 89, 120), later=False, size=SEEN_SIZE)
+    (tmp_path / "model.plan").write_bytes(SEEN + bytes(100))
+    assert header_of(tmp_path / "model.plan") == inspect(SEEN)
 
 
 def test_plan_for_ampere_and_later() -> None:

@@ -1,7 +1,7 @@
 from onnx import TensorProto, helper
 
 from converters.graph.names import label, name_nodes
-from converters.graph.opset import graphs_of
+from converters.graph.subgraphs import graphs_of
 from tests.converters.framework_models import onnx_model
 
 
@@ -38,4 +38,5 @@ def test_names_are_unique_across_subgraphs() -> None:
 
 def test_a_label_tells_name_and_operator() -> None:
     assert label(helper.make_node("Conv", [], [], name="stem")) == "stem (Conv)"
+    assert label(helper.make_node("Relu", ["x"], ["y"])) == "'y' (Relu)"
     assert label(helper.make_node("Conv", [], [])) == "(no name) (Conv)"

@@ -7,7 +7,6 @@ from converters.errors import Unsupported
 from converters.graph.opset import (
     DEFAULT_OPSET,
     declare_opsets,
-    graphs_of,
     opset_of,
     refuse_unknown_operators,
     unknown_nodes,
@@ -47,10 +46,6 @@ def test_domains_are_declared_once() -> None:
     declare_opsets(model, {"": DEFAULT_OPSET, "ai.onnx.ml": 3})
     assert {entry.domain: entry.version for entry in model.opset_import} == {"": 18, "ai.onnx.ml": 3, "my": 1}
     assert len(model.opset_import) == 3
-
-
-def test_graphs_inside_nodes_are_found() -> None:
-    assert [graph.name for graph in graphs_of(branching().graph)] == ["tiny", "else", "then"]
 
 
 def test_unknown_operators_are_named_with_their_node() -> None:

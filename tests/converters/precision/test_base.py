@@ -10,7 +10,7 @@ def test_every_precision_has_limits_and_ways_out() -> None:
 
 
 def test_ranges_are_all_that_was_seen_unless_told_otherwise() -> None:
-    assert (Calibration().method, Calibration().per_channel, Calibration().batches) == ("minmax", True, None)
+    assert (Calibration().method, Calibration().per_channel) == ("minmax", True)
 
 
 def test_what_a_search_finds_becomes_what_the_rest_is() -> None:

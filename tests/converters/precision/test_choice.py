@@ -2,8 +2,9 @@ import numpy as np
 import onnx
 import pytest
 
+from converters.graph.types import element_types
 from converters.precision.choice import Choice, choices
-from converters.precision.graphs import element_types, prepared
+from converters.precision.graphs import prepared
 from converters.precision.low import BF16, FP16, LowFloat
 from tests.converters.precision.graphs_in_text import graph
 

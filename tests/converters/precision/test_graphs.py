@@ -1,17 +1,15 @@
 import numpy as np
-import onnx
 import pytest
 
 from converters.errors import ConfigError, Unsupported
+from converters.graph.subgraphs import subgraphs
 from converters.precision.graphs import (
     captured,
     check_names,
     checked,
     drop_unused_weights,
-    element_types,
     prepared,
     replace,
-    subgraphs,
     unused,
     value_names,
 )
@@ -51,11 +49,6 @@ def test_what_cannot_be_rewritten_is_told() -> None:
     with pytest.raises(Unsupported, match="cannot be rewritten for 22") as caught:
         prepared(model, opset=22)
     assert "export the model with operator set 22" in caught.value.hint
-
-
-def test_types_of_everything_are_known() -> None:
-    types = element_types(prepared(graph("(int64[2] i) => (float[2] y) { f = Cast<to = 1>(i) y = Relu(f) }")))
-    assert types == {"i": onnx.TensorProto.INT64, "f": onnx.TensorProto.FLOAT, "y": onnx.TensorProto.FLOAT}
 
 
 def test_bodies_and_what_they_read() -> None:

@@ -50,7 +50,7 @@ def test_result_is_like_the_original(
 ) -> None:
     model = convolutions()
     before = model.SerializeToString()
-    result = Int8FromOnnx(model, DATA, Calibration(method=method), target=target)()
+    result = Int8FromOnnx(model, DATA, Calibration(method=method), served_by=target)()
     assert model.SerializeToString() == before
     assert signature_of(result).inputs == signature_of(model).inputs
     for feeds in images(3, size=16, seed=9):  # another size than the data's
@@ -59,7 +59,7 @@ def test_result_is_like_the_original(
 
 def test_heavy_nodes_are_quantised_and_depthwise_ones_are_not() -> None:
     for target in TARGETS:
-        assert quantised_nodes(Int8FromOnnx(convolutions(), DATA, Calibration(), target=target)()) == {
+        assert quantised_nodes(Int8FromOnnx(convolutions(), DATA, Calibration(), served_by=target)()) == {
             "first", "second", "scores"
         }  # fmt: skip
 
@@ -87,7 +87,7 @@ def test_for_tensorrt_all_is_signed_and_symmetric_and_biases_stay() -> None:
 
 
 def test_for_a_cpu_activations_are_unsigned_and_relus_a_part_of_their_range() -> None:
-    result = Int8FromOnnx(convolutions(), DATA, Calibration(), target="cpu")()
+    result = Int8FromOnnx(convolutions(), DATA, Calibration(), served_by="cpu")()
     types = {tensor.name: tensor.data_type for tensor in result.graph.initializer}
     operators = Counter(node.op_type for node in result.graph.node)
     assert "Relu" not in operators
@@ -127,7 +127,7 @@ def test_chosen_operators() -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_old_operator_sets_with_weights_in_nodes(target: Literal["tensorrt", "cpu"]) -> None:
     model = convolutions(opset=11, constants=True)
-    result = Int8FromOnnx(model, DATA, Calibration(), target=target)()
+    result = Int8FromOnnx(model, DATA, Calibration(), served_by=target)()
     assert quantised_nodes(result) == {"first", "second", "scores"}
     feeds = next(iter(DATA))
     assert cosine(run(result, feeds), run(model, feeds)) > 0.98
@@ -140,7 +140,7 @@ def test_a_shared_bias_whose_copy_would_take_anothers_name() -> None:
             names[:] = ["b5" if name == "c2" else name for name in names]
     feeds = next(iter(DATA))
     for target in TARGETS:
-        result = Int8FromOnnx(model, DATA, Calibration(), target=target)()
+        result = Int8FromOnnx(model, DATA, Calibration(), served_by=target)()
         assert cosine(run(result, feeds), run(model, feeds)) > 0.98
 
 

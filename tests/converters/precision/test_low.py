@@ -1,12 +1,7 @@
 import numpy as np
-import onnx
 import pytest
 
-from converters.precision.bf16 import Bf16FromOnnx
-from converters.precision.fp8 import Fp8FromOnnx
-from converters.precision.fp16 import Fp16FromOnnx
-from converters.precision.low import BF16, FP16, LOW_FLOATS, LowFloat, holds_low_floats
-from tests.converters.precision.graphs_in_text import Batches, conv_net
+from converters.precision.low import BF16, FP16, LOW_FLOATS, LowFloat
 
 
 @pytest.mark.parametrize("low", LOW_FLOATS, ids=lambda low: low.name)
@@ -43,14 +38,3 @@ def test_small_weights_among_large_ones_may_vanish() -> None:
 def test_zeros_and_nothing_at_all_are_fine() -> None:
     assert FP16.complaint(np.zeros(3, np.float32)) == ""
     assert FP16.complaint(np.zeros(0, np.float32)) == ""
-
-
-def test_low_floats_are_noticed_wherever_they_are_told() -> None:
-    model, feeds = conv_net()
-    assert not holds_low_floats(model)
-    lows = Fp16FromOnnx(model)(), Bf16FromOnnx(model, keep_io=False)(), Fp8FromOnnx(model, Batches([feeds]))()
-    assert all(map(holds_low_floats, lows))
-    bare = onnx.ModelProto()
-    bare.CopyFrom(lows[0])
-    del bare.graph.value_info[:], bare.graph.initializer[:]
-    assert holds_low_floats(bare)

@@ -58,11 +58,6 @@ def test_entropy_cuts_outliers_off() -> None:
     assert found["y"][0] == -found["x"][1]
 
 
-def test_only_so_many_batches() -> None:
-    some = ranges(convolutions(), images(3), Calibration(batches=1), TENSORS)
-    assert some == ranges(convolutions(), images(1), Calibration(), TENSORS)
-
-
 def test_integers_and_other_floats() -> None:
     nodes = [
         helper.make_node("Cast", ["x"], ["half"], to=TensorProto.FLOAT16),

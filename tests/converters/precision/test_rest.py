@@ -10,8 +10,8 @@ from converters.graph.opset import opset_of
 from converters.precision.base import Calibration
 from converters.precision.emulated import EmulatedFromMixed
 from converters.precision.int8 import Int8FromOnnx
-from converters.precision.low import holds_low_floats
 from converters.precision.rest import LowFromQuantised
+from converters.precision.types import holds_low_floats
 from converters.verify.onnx_runner import OnnxRunner
 from tests.converters.build.building import small_model
 

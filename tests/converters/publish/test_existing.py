@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from converters.errors import ConfigError, ConversionError
-from converters.publish.existing import Existing, sha256_of
+from converters.graph.files import digest_of_file
+from converters.publish.existing import Existing
 from converters.publish.folder import publish
 from gateway.config import RepositorySection
 from gateway.repository.description import Description, Prepared
@@ -28,7 +29,7 @@ def test_a_number_is_never_used_twice(tmp_path: Path) -> None:
 
 def test_the_version_that_has_the_very_same_files(tmp_path: Path) -> None:
     place = publish(tmp_path, "m", content(b"one")).folder
-    digest = sha256_of(place / "1" / "model.onnx")
+    digest = digest_of_file(place / "1" / "model.onnx")
     assert Existing.at(place).holding({"model.onnx": digest}) == 1
     assert Existing.at(place).holding({"model.onnx": "0"}) is None
     assert Existing.at(place).holding({"model.onnx": digest, "more": digest}) is None

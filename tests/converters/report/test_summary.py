@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from converters.report.summary import steps_of, totals, troubles, worst_first
+from converters.report.summary import steps_of, totals, troubles, verdicts, worst_first
 from tests.converters.report.builds import broken_model, failing, output, passing, result, unknown, verdict
 
 
@@ -31,6 +31,15 @@ def test_every_failure_is_found_with_the_verdict_of_its_gate() -> None:
 def test_a_gate_that_passed_is_no_part_of_a_later_failure() -> None:
     model = replace(passing(), problem=broken_model().problem)
     assert [trouble.verdict for trouble in troubles(result(model))] == [None]
+
+
+def test_verdicts_are_named_by_what_they_judge() -> None:
+    model = passing()
+    (variant, *_) = model.variants
+    (built, *_) = variant.built
+    own = replace(model, variants=(replace(variant, built=(replace(built, verdict=verdict()),)),))
+    assert [name for name, _ in verdicts(own)] == ["FP32 ONNX", variant.name, f"{variant.name} {built.target}"]
+    assert list(verdicts(broken_model())) == []
 
 
 def test_worst_outputs_come_first() -> None:

@@ -5,7 +5,8 @@ import onnx
 import pytest
 
 from converters.errors import Unsupported
-from converters.to_onnx.lowering.inference import CLASSICAL, OPERATOR_SET, element_types, set_versions, upgraded
+from converters.graph.opset import CLASSICAL
+from converters.to_onnx.lowering.inference import OPERATOR_SET, inferred_types, set_versions, upgraded
 from tests.converters.to_onnx.lowering.conftest import Compare, Model
 
 FLOAT, INT64, STRING = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64, onnx.TensorProto.STRING
@@ -32,7 +33,7 @@ def test_what_crashes_onnx_is_written_out(compare: Compare, imputed_then_looked_
 
 
 def test_types_follow_through_classical_nodes(imputed_then_looked_up: onnx.ModelProto) -> None:
-    types = element_types(imputed_then_looked_up)
+    types = inferred_types(imputed_then_looked_up)
     assert {name: types[name] for name in ("rows", "imputed", "found")} == dict.fromkeys(
         ("rows", "imputed", "found"), FLOAT
     )
@@ -51,7 +52,7 @@ def test_types_of_labels(classical: Model) -> None:
     named = classical("LinearClassifier", STRING, FLOAT, version=1, classlabels_strings=["a", "b"], **options)
     for model, kind in ((numbered, INT64), (named, STRING)):
         del model.graph.output[0]
-        types = element_types(model)
+        types = inferred_types(model)
         assert (types["output0"], types["output1"]) == (kind, FLOAT)
 
 

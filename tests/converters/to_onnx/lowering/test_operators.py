@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import onnx
 
-from converters.to_onnx.lowering.inference import CLASSICAL
+from converters.graph.opset import CLASSICAL
 from converters.to_onnx.lowering.operators import LOWERINGS
 
 

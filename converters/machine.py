@@ -1,65 +1,52 @@
-"""The machine that a build runs on: what it offers, and what a model will take of it."""
+"""The machine that this runs on: what a build may use of it, and what figures were measured on."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-_TOOLS = (
-    "numpy", "onnx", "onnxruntime", "onnxslim", "tensorrt", "tensorrt-rtx", "torch", "tensorflow-cpu", "tf2onnx",
-    "skl2onnx", "onnxmltools", "onnxscript",
-)  # fmt: skip
-# Resident memory in MiB that importing and using a framework takes before any model.
-_FRAMEWORK_MIB = {"savedmodel": 1200, "keras": 1400, "torchscript": 700, "exported": 900, "factory": 900}
-_BASE_MIB = 500
-_TIMES_SOURCE = 14  # copies of the weights at a time: graph, simplified, typed, calibrated, engine, two sessions
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Processors and memory that this process may use.
+    """One machine, as far as this process may use it.
 
     Attributes:
+        processor: its model, as the system names it.
         cores: processor cores.
         memory_mib: that are free now.
-        processor: its name.
+        system: the operating system and architecture.
+        python: the interpreter's version.
     """
 
+    processor: str
     cores: int
     memory_mib: int
-    processor: str
+    system: str
+    python: str
 
     @classmethod
     def here(cls, root: Path = Path("/")) -> Machine:
         """By `/proc` and the control group's limits."""
-        return cls(_cores(root), _free_mib(root), _processor(root))
+        return cls(_processor(root), _cores(root), _free_mib(root), platform.platform(), platform.python_version())
 
     def __str__(self) -> str:
-        return f"{self.processor}, {self.cores} cores, {self.memory_mib / 1024:.0f} GiB free, {platform.platform()}"
+        memory = f"{self.memory_mib / 1024:.0f} GiB free"
+        return f"{self.processor}, {self.cores} cores, {memory}, {self.system}, Python {self.python}"
 
 
-def expected_mib(kind: str, source_bytes: int) -> int:
-    """What working on a model is expected to take at most, in MiB; measured on models of 0.6 to 90 MB."""
-    return _BASE_MIB + _FRAMEWORK_MIB.get(kind, 0) + _TIMES_SOURCE * source_bytes // 2**20
-
-
-def versions(names: Iterable[str] = _TOOLS) -> Mapping[str, str]:
-    """The versions of the libraries that take part, of those that are installed."""
-    found = dict[str, str]()
-    for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+def resident_mib() -> float | None:
+    """Resident memory of this process in MiB; None where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    except OSError:
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def _cores(root: Path) -> int:
-    cores = len(os.sched_getaffinity(0))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = (root / "sys/fs/cgroup/cpu.max").read_text().split()
         return max(1, min(cores, int(quota) // int(period)))

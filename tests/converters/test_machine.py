@@ -1,6 +1,11 @@
+from __future__ import annotations
+
+import os
 from pathlib import Path
 
-from converters.build.machine import Machine, expected_mib, versions
+import numpy as np
+
+from converters.machine import Machine, resident_mib
 
 
 def test_a_container_gets_what_its_control_group_allows(tmp_path: Path) -> None:
@@ -19,19 +24,21 @@ def test_a_container_gets_what_its_control_group_allows(tmp_path: Path) -> None:
     assert Machine.here(tmp_path).memory_mib == 16384
 
 
-def test_this_machine_has_a_core_and_memory() -> None:
+def test_names_this_machine() -> None:
     here = Machine.here()
-    assert here.cores >= 1
+    assert 1 <= here.cores <= (os.cpu_count() or 1)
     assert here.memory_mib > 100
-    assert "cores" in str(here)
+    assert here.processor
+    assert str(here).startswith(f"{here.processor}, {here.cores} cores, ")
+    assert str(here).endswith(f" GiB free, {here.system}, Python {here.python}")
 
 
-def test_a_framework_and_a_large_model_take_more() -> None:
-    assert expected_mib("savedmodel", 0) > expected_mib("onnx", 0)
-    assert expected_mib("onnx", 1 << 30) > expected_mib("onnx", 1 << 20) + 10_000
-
-
-def test_versions_are_of_what_is_installed() -> None:
-    told = versions(("onnx", "no-such-library"))
-    assert list(told) == ["onnx"]
-    assert told["onnx"][0].isdigit()
+def test_resident_memory_grows_with_what_is_touched() -> None:
+    before = resident_mib()
+    touched = np.ones(64 * 2**20, np.uint8)
+    after = resident_mib()
+    if before is None or after is None:
+        assert before is after
+    else:
+        assert after - before > 32
+    assert touched[-1] == 1

@@ -226,6 +226,10 @@ class EnginesConfig(Section):
                     if target not in self.targets:
                         known = ", ".join(self.targets) or "none"
                         raise ValueError(f"models.{name}: there is no target {target!r}; known: {known}")
+                if variant.quantiser == "modelopt" and variant.rest != "fp32":
+                    raise ValueError(
+                        f"models.{name}.variants.{variant_name}: modelopt leaves the rest in FP32; leave `rest` out"
+                    )
                 if variant.quantiser == "modelopt" and self.modelopt_python is None:
                     raise ValueError(
                         f"models.{name}.variants.{variant_name}: quantiser modelopt needs modelopt_python, the "

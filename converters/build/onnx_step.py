@@ -25,6 +25,7 @@ from converters.graph.opset import opset_of
 from converters.graph.signature import Signature, signature_of
 from converters.originals.base import ExportOptions, Original
 from converters.originals.recognise import original
+from converters.originals.taken import check_taken
 from converters.to_onnx.lowering.tensor_operators import has_classical_operators
 
 _EXPORTERS = ("onnx", "onnxslim", "onnxscript", "tf2onnx", "torch", "skl2onnx", "onnxmltools")
@@ -103,6 +104,8 @@ def to_onnx(bench: Workbench) -> Converted:
         outputs=section.export.outputs,
         signature=section.export.signature,
     )
+    with bench.at("to ONNX"):
+        check_taken(source.kind, options)
     made_from = {
         "source": source.digest,
         "kind": source.kind,

@@ -63,7 +63,8 @@ class Publication:
                 )
             )
         if section.strip_weights:
-            files[ONNX] = self._typed.made.folder / ONNX  # what the plans are refitted with where they are loaded
+            # What the plans are refitted with where they are loaded.
+            files.update({path.name: path for path in sorted(self._typed.made.folder.glob(f"{ONNX}*"))})
         first = engines[0].facts
         config = self._config(first.signature, "tensorrt", targets, first.profiles)
         published = self._publish(files, records, config)

@@ -40,11 +40,13 @@ def command(  # noqa: PLR0913, PLR0917 - one option each
     from converters.graph.signature import signature_of  # noqa: PLC0415
     from converters.originals.base import ExportOptions  # noqa: PLC0415
     from converters.originals.recognise import original  # noqa: PLC0415
+    from converters.originals.taken import check_taken  # noqa: PLC0415
     from converters.to_onnx.lowering.tensor_operators import TensorOperatorsFromOnnx  # noqa: PLC0415
 
     named, sizes = options.dynamic(dynamic), options.fixed(fixed)
     with step(Path(source).name, "to ONNX") as told:
         found = original(source)
+        check_taken(found.kind, ExportOptions(dynamic=named, outputs=names, signature=signature))
         sample = next(iter(dataset(data)), None) if data else None
         told.stage(f"reading {found.kind}")
         asked = ExportOptions(opset=opset, sample=sample, dynamic=named, outputs=names, signature=signature)

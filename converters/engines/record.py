@@ -41,7 +41,7 @@ class EngineRecord:
 
     Attributes:
         file: the result's file name, such as "model.plan" or "model.onnx".
-        sha256, size_bytes: of that file.
+        sha256, size_bytes: of that file; the size with its external data, if it has any.
         format: "plan" or "onnx".
         builder, builder_version: what wrote it: "tensorrt", "tensorrt_rtx", or "onnxruntime" for quantised ONNX.
         compute_capabilities: a plan's targets; empty for ONNX.

@@ -118,6 +118,11 @@ def _refuse(options: BuildOptions) -> None:
             "tensorrt_rtx", "version_compatible", "an engine of it runs on the version that built it only",
             hint="leave it out, and build again with each version that you run",
         )  # fmt: skip
+    if options.hardware_compatible == "same_compute_capability":
+        raise nvidia.unsupported_option(
+            "tensorrt_rtx", "hardware_compatible", "'same_compute_capability' changes nothing in its engines",
+            hint="leave it out",
+        )  # fmt: skip
     if options.hardware_compatible == "ampere_plus" and options.compute_capabilities:
         raise nvidia.unsupported_option(
             "tensorrt_rtx", "hardware_compatible", "'ampere_plus' and compute_capabilities exclude each other",

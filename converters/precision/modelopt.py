@@ -19,6 +19,7 @@ import onnx
 from converters.arrays import Feeds
 from converters.data.base import Dataset
 from converters.errors import BadData, ConfigError, Place, ToolMissing, Unsupported
+from converters.graph.files import load, save
 from converters.lazy import Source, value_of
 from converters.precision.base import QUANTISED, Calibration, Precision
 from converters.precision.graphs import check_names, checked, prepared
@@ -67,13 +68,13 @@ class ModelOptFromOnnx:
         with tempfile.TemporaryDirectory(prefix="triton-convert-") as name:
             folder = Path(name)
             source, target = folder / "source.onnx", folder / "target.onnx"
-            onnx.save(model, source)
+            save(model, source)
             arguments = self._quantisation(folder) if self.precision in QUANTISED else self._autocast(folder)
             files = ["--onnx_path", str(source), "--output_path", str(target)]
             said = self._run([*arguments, *files])
             if not target.is_file():
                 raise self._refused(said)
-            result = checked(onnx.load(target), step=self.precision)
+            result = checked(load(target), step=self.precision)
         if self.precision in QUANTISED and not any(node.op_type == "QuantizeLinear" for node in result.graph.node):
             raise self._refused("it found nothing to quantise")
         return result

@@ -90,3 +90,9 @@ def test_every_field_says_what_it_is() -> None:
         if not field.description
     }
     assert silent == set()
+
+
+def test_modelopt_leaves_the_rest_in_fp32(tmp_path: Path) -> None:
+    both = "{precision: int8, quantiser: modelopt, rest: fp16}"
+    told = refusal(tmp_path, SMALL.replace("{precision: fp16}", both))
+    assert "models.pitch.variants.fp16: modelopt leaves the rest in FP32; leave `rest` out" in told

@@ -181,7 +181,9 @@ class _Link:
 
     def reset(self) -> None:
         """End both ways with RST towards the client."""
-        raw: socket.socket = self._writer.get_extra_info("socket")
+        raw: socket.socket | None = self._writer.get_extra_info("socket")
+        if raw is None:  # closed by the other side, meanwhile
+            return
         with contextlib.suppress(OSError):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
         self._writer.transport.abort()

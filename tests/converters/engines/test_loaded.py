@@ -167,7 +167,9 @@ def test_names_what_runs(runner: EngineRunner) -> None:
 def test_reads_a_file(library: Any, tmp_path: Path) -> None:
     path = tmp_path / "model.plan"
     path.write_bytes(PLAN)
-    EngineRunner(path, "tensorrt_rtx").close()
+    runner = EngineRunner(path, "tensorrt_rtx")
+    assert runner.name.startswith("tensorrt_rtx")
+    runner.close()
 
 
 def test_engine_for_another_gpu_is_refused_before_it_is_loaded(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,10 @@ def test_windows_are_audio_as_the_model_takes_it() -> None:
     assert all(batch.dtype == np.float32 and np.abs(batch).max() <= 1 for batch in found)
 
 
-def test_one_window_is_silent_and_all_others_are_not() -> None:
+def test_one_window_is_quiet_but_not_silent_and_all_others_are_loud() -> None:
     loudness = np.concatenate([np.abs(batch["input_2"]).max(axis=(1, 2)) for batch in calibration()])
-    assert np.flatnonzero(loudness == 0).tolist() == [BATCH - 1]
+    assert np.flatnonzero(loudness < 0.001).tolist() == [BATCH - 1]
+    assert loudness.min() > 0
     assert np.sort(loudness)[1] > 0.05
 
 

@@ -52,7 +52,7 @@ class Judge(AbstractContextManager["Judge"]):
             return None
         made_from = {
             "result": result.digest,
-            "original": self._converted.original.digest,
+            "original": self._converted.sha256,
             "data": data.digest,
             "gate": asdict(gate),
             "metrics": [reference_digest(metric.function, self._bench.base) for metric in gate.metrics],

@@ -64,7 +64,7 @@ class ModelBuild:
             result = replace(
                 result,
                 kind=converted.original.kind,
-                sha256=converted.original.digest,
+                sha256=converted.sha256,
                 opset=converted.facts.opset,
                 bytes_before=converted.facts.size_bytes,
             )

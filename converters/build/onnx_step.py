@@ -51,8 +51,9 @@ class OnnxFacts:
 class Converted:
     """A model as ONNX, and all that later steps ask of it."""
 
-    def __init__(self, bench: Workbench, source: Original, options: ExportOptions, made: Made) -> None:
+    def __init__(self, bench: Workbench, source: Original, sha256: str, options: ExportOptions, made: Made) -> None:
         self.original = source
+        self.sha256 = sha256  # of the original; reading all of it once is enough
         self.options = options
         self.made = made
         self.facts = stored(made.folder / "facts.json", OnnxFacts)
@@ -77,7 +78,7 @@ class Converted:
     def lineage(self) -> Lineage:
         """Where it comes from, as `engine.json` says it."""
         source = self.original
-        return Lineage(source.name, source.version, source.kind, source.digest, self.facts.opset)
+        return Lineage(source.name, source.version, source.kind, self.sha256, self.facts.opset)
 
     def _checked(self, section: DataSection | None) -> Dataset | None:
         if section is None:
@@ -106,8 +107,9 @@ def to_onnx(bench: Workbench) -> Converted:
     )
     with bench.at("to ONNX"):
         check_taken(source.kind, options)
+        sha256 = source.digest
     made_from = {
-        "source": source.digest,
+        "source": sha256,
         "kind": source.kind,
         "export": section.export.model_dump(mode="json"),
         "sample": {name: [str(array.dtype), *array.shape] for name, array in (sample or {}).items()},
@@ -124,7 +126,7 @@ def to_onnx(bench: Workbench) -> Converted:
         store(folder / "facts.json", facts_of(model, size))
 
     made = bench.step("to ONNX", "onnx", made_from, work)
-    converted = Converted(bench, source, options, made)
+    converted = Converted(bench, source, sha256, options, made)
     facts = converted.facts
     bench.done("to ONNX", f"{source.kind}, opset {facts.opset}, {facts.size_bytes / 1e6:.1f} MB", cached=made.cached)
     return converted

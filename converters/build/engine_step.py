@@ -11,9 +11,9 @@ from typing import Any, Literal
 from converters.build.cache import Made
 from converters.build.config import TargetSection
 from converters.build.events import StepProgress
-from converters.build.gate_step import Judge, gate_of, in_short
+from converters.build.gate_step import Judge
 from converters.build.stored import store, stored
-from converters.build.variant_step import Refused, Typed
+from converters.build.variant_step import Typed
 from converters.build.workbench import Workbench
 from converters.engines.base import Builder, BuildOptions, Profile
 from converters.engines.builders import builder as builder_named
@@ -139,16 +139,10 @@ class EngineStep:
         if not here:
             return None
         section = self.bench.section.variants[self.variant]
-        gate = gate_of(section.gate, section.precision)
         name = f"gate {self.variant} {self.target}"
-        judged = self.judge.verdict(name, made, lambda: self._runner(made, typed), gate, gpu=here[0].name)
-        if judged is None:
-            return None
-        verdict, known = judged
-        if not verdict.passed:
-            raise Refused(verdict, section.precision).at(model=self.bench.name, step=name)
-        self.bench.done(name, in_short(verdict), cached=known)
-        return verdict
+        return self.judge.accepted(
+            name, made, lambda: self._runner(made, typed), section.gate, section.precision, gpu=here[0].name
+        )
 
 
 def build_options(section: TargetSection, compute_capabilities: tuple[int, ...]) -> BuildOptions:

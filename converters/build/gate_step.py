@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -16,12 +16,23 @@ from converters.build.onnx_step import Converted
 from converters.build.stored import store, stored
 from converters.build.workbench import Workbench
 from converters.data.base import Dataset
+from converters.errors import GateFailed
 from converters.precision.base import Precision
 from converters.verify.base import Runner, Verdict
+from converters.verify.explain import gate_failed
 from converters.verify.gate import Gate, Metric, Thresholds
 from converters.verify.judge import default_gate
 from converters.verify.reference import Reference
 from converters.verify.verify import verify_against
+
+
+class Refused(GateFailed):
+    """A gate that failed, with its verdict for the report."""
+
+    def __init__(self, verdict: Verdict, precision: Precision) -> None:
+        told = gate_failed(verdict, precision)
+        super().__init__(told.what, hint=told.hint, place=replace(told.place, step=""))
+        self.verdict = verdict
 
 
 class Judge(AbstractContextManager["Judge"]):
@@ -69,6 +80,25 @@ class Judge(AbstractContextManager["Judge"]):
 
         made = self._bench.step(name, "verdict", made_from, work)
         return stored(made.folder / "verdict.json", Verdict), made.cached
+
+    def accepted(
+        self, name: str, result: Made, runner: Callable[[], Runner], section: GateSection | None, precision: Precision,
+        **facts: object,
+    ) -> Verdict | None:  # fmt: skip
+        """The verdict of a result that passed, told; None without data to verify with. Arguments are as above.
+
+        Raises:
+            Refused: it did not pass.
+            ConversionError: the original or the result cannot be run.
+        """
+        judged = self.verdict(name, result, runner, gate_of(section, precision), **facts)
+        if judged is None:
+            return None
+        verdict, known = judged
+        if not verdict.passed:
+            raise Refused(verdict, precision).at(model=self._bench.name, step=name)
+        self._bench.done(name, in_short(verdict), cached=known)
+        return verdict
 
     def _original(self, data: Dataset, progress: StepProgress) -> Reference:
         if self._reference is None:

@@ -12,13 +12,13 @@ from converters.build.cache import StepCache
 from converters.build.config import targets_of
 from converters.build.engine_step import EngineStep
 from converters.build.events import Event, Listener, StepProgress
-from converters.build.gate_step import Judge, gate_of, in_short
+from converters.build.gate_step import Judge, Refused
 from converters.build.onnx_step import Converted, to_onnx
 from converters.build.publish_step import Publication
 from converters.build.results import Built, Latency, ModelResult, Problem, Step, VariantResult
 from converters.build.shared_store import shared_store
 from converters.build.timing_step import latency
-from converters.build.variant_step import Base, Refused, Typed, VariantStep
+from converters.build.variant_step import Base, Typed, VariantStep
 from converters.build.workbench import Workbench
 from converters.build.worker import Request
 from converters.errors import ConversionError, first_line
@@ -81,16 +81,9 @@ class ModelBuild:
 
     def _judged(self, converted: Converted, judge: Judge) -> Verdict | None:
         """The FP32 ONNX model against the original: what everything else is made from must be right."""
-        gate = gate_of(self._bench.section.gate, "fp32")
-        path = converted.made.folder / "model.onnx"
-        judged = judge.verdict("gate onnx", converted.made, lambda: OnnxRunner(path, self._bench.threads), gate)
-        if judged is None:
-            return None
-        verdict, known = judged
-        if not verdict.passed:
-            raise Refused(verdict, "fp32").at(model=self._name, step="gate onnx")
-        self._bench.done("gate onnx", in_short(verdict), cached=known)
-        return verdict
+        path, threads = converted.made.folder / "model.onnx", self._bench.threads
+        section = self._bench.section.gate
+        return judge.accepted("gate onnx", converted.made, lambda: OnnxRunner(path, threads), section, "fp32")
 
     def _variant(self, converted: Converted, judge: Judge, name: str) -> VariantResult:
         result = VariantResult(name, self._bench.section.variants[name].precision)

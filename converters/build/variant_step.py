@@ -13,34 +13,24 @@ import onnx
 from converters.build.cache import Made
 from converters.build.config import SearchSection, VariantSection
 from converters.build.events import Event, StepProgress
-from converters.build.gate_step import Judge, gate_of, in_short
+from converters.build.gate_step import Judge, Refused, gate_of, in_short
 from converters.build.onnx_step import Converted
 from converters.build.tools import versions
 from converters.build.workbench import Workbench
 from converters.errors import BadData, ConversionError, GateFailed, Unsupported
 from converters.graph.files import load, save
 from converters.graph.patterns import matching
-from converters.precision.base import QUANTISED, Calibration, Kept, Precision, Rest, ServedBy
+from converters.precision.base import QUANTISED, Calibration, Kept, Rest, ServedBy
 from converters.precision.bisect import Attempt, nodes_to_keep
 from converters.precision.emulated import EmulatedFromMixed
 from converters.precision.typed import Calibrated, TypedFromOnnx, low_nodes
 from converters.precision.types import holds_low_floats
 from converters.to_onnx.lowering.sensitive import precision_sensitive_nodes
 from converters.verify.base import Verdict
-from converters.verify.explain import gate_failed
 from converters.verify.layers import layer_differences, suspects, worst_layer
 from converters.verify.onnx_runner import OnnxRunner
 
 _COMPARED = 2  # batches that are enough to find the nodes that lose accuracy
-
-
-class Refused(GateFailed):
-    """A gate that failed, with its verdict for the report."""
-
-    def __init__(self, verdict: Verdict, precision: Precision) -> None:
-        told = gate_failed(verdict, precision)
-        super().__init__(told.what, hint=told.hint, place=replace(told.place, step=""))
-        self.verdict = verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ import pytest
 
 from converters.build import engine_step
 from converters.build.engine_step import EngineStep
-from converters.build.gate_step import Judge
+from converters.build.gate_step import Judge, Refused
 from converters.build.onnx_step import to_onnx
-from converters.build.variant_step import Base, Refused, Typed, VariantStep
+from converters.build.variant_step import Base, Typed, VariantStep
 from converters.engines.gpus import Gpu
 from converters.errors import BadEngine, ConfigError, Unsupported
 from converters.verify.onnx_runner import OnnxRunner

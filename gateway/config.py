@@ -6,27 +6,19 @@ it is told as, is `gateway/config_file.py`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from gateway import config_file
+from gateway.section import Bytes, Count, Pause, Percent, Port, Seconds, Section, UserPath
+from gateway.tap.sections import RecordingSection
+from gateway.traffic import check
+from gateway.traffic.sections import TrafficSection
 
 Framework = Literal["onnx", "pytorch", "tensorflow", "trees"]
-UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
-Pause = Annotated[float, Field(ge=0)]
-Bytes = Annotated[int, Field(gt=0, le=2**31 - 1)]
-Count = Annotated[int, Field(ge=1)]
-Percent = Annotated[int, Field(ge=0, le=100)]
-
-
-class Section(BaseModel):
-    """A part of the configuration: immutable, and closed against keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class HttpSection(Section):
@@ -140,6 +132,11 @@ class UpstreamSection(Section):
     http: str = Field(description="HOST:PORT of Triton's HTTP service.")
     grpc: str = Field(description="HOST:PORT of Triton's gRPC service.")
     labels: dict[str, str] = Field(default_factory=dict, description="What placement rules know it by.")
+    group: str = Field(
+        "",
+        description="The group that it belongs to. One with a group gets only what a route sends to the group or to "
+        "it; the others get everything else.",
+    )
 
     def __hash__(self) -> int:
         """Upstreams are keys of the pool; a dictionary of labels cannot be hashed."""
@@ -202,20 +199,6 @@ class AdminSection(Section):
     )
 
 
-class RecordingSection(Section):
-    """Requests that are kept as they came, to calibrate INT8 models with; they may hold personal data."""
-
-    folder: UserPath | None = Field(
-        None,
-        description="Where they are kept, a folder for each model, which only the gateway's own user can read; without "
-        "it nothing is recorded.",
-    )
-    models: tuple[str, ...] = Field((), description="Names of the models whose requests are kept; default: all.")
-    every: Count = Field(100, description="One of so many inferences is kept, by chance.")
-    most_requests: Count = Field(1000, description="Most requests of a model that are kept.")
-    most_mib: Count = Field(1024, description="Most MiB that the requests of a model may take.")
-
-
 class LimitsSection(Section):
     """Time and size limits that hold for every request."""
 
@@ -261,8 +244,9 @@ class Config(Section):
     )
     admin: AdminSection = Field(default_factory=AdminSection, description="Calls that need a switch.")
     recording: RecordingSection = Field(
-        default_factory=RecordingSection, description="Requests that are kept to calibrate models with."
+        default_factory=RecordingSection, description="Requests that are kept with their answers."
     )
+    traffic: TrafficSection = Field(default_factory=TrafficSection, description="Where requests go.")
     workers: Annotated[int, Field(ge=1, le=256)] = Field(
         1, description="Processes that serve inference; they share both ports."
     )
@@ -277,14 +261,25 @@ class Config(Section):
         return value
 
 
-def load(path: Path | None, overrides: tuple[str, ...] = ()) -> Config:
+def load(
+    path: Path | None,
+    overrides: tuple[str, ...] = (),
+    models: Callable[[Config], check.Models | None] = lambda _: None,
+) -> Config:
     """Read the configuration.
 
     Args:
         path: a YAML file, or None for the defaults alone.
         overrides: `KEY=VALUE` pairs with dotted keys that win over the file, such as `http.port=9000`.
+        models: tells which models there are, with their versions, for routes to lead to; None if nobody can tell.
 
     Raises:
         ConfigError: the file cannot be read, is not YAML, or says something that the gateway does not know.
     """
-    return config_file.read(Config, path, overrides)
+
+    def problems(config: Config) -> Iterator[tuple[Sequence[str | int], str]]:
+        upstreams = {upstream.label for upstream in config.upstreams} | {each.group for each in config.upstreams}
+        for place, message in check.problems(config.traffic, upstreams - {""}, models(config)):
+            yield ("traffic", *place), message
+
+    return config_file.read(Config, path, overrides, problems)

@@ -13,13 +13,18 @@ from typed_yaml import read as typed_yaml
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def read(model: type[Model], path: Path | None, overrides: tuple[str, ...] = ()) -> Model:
+def read(
+    model: type[Model],
+    path: Path | None,
+    overrides: tuple[str, ...] = (),
+    check: typed_yaml.Check[Model] = lambda _: (),
+) -> Model:
     """Read a configuration; see `typed_yaml.read.read`.
 
     Raises:
         ConfigError: the file cannot be read, is not YAML, or says something that the gateway does not know.
     """
     try:
-        return typed_yaml.read(model, path, overrides)
+        return typed_yaml.read(model, path, overrides, check)
     except typed_yaml.Mistake as mistake:
         raise ConfigError(str(mistake)) from None

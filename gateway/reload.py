@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.config import Config, Section
+from gateway.config import Config
+from gateway.section import Section
 
 _LOOK_SECONDS = 0.5
 
@@ -17,6 +18,7 @@ _LIVE = frozenset(
         "balance",
         "admin",
         "recording",
+        "traffic",
         "upstreams",
         "http.max_body_bytes",
         "http.access_log",

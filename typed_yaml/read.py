@@ -7,7 +7,7 @@ The gateway and the converters, which know nothing of each other, read their con
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_origin
 
@@ -21,13 +21,20 @@ class Mistake(ValueError):
     """Something is wrong in a file or an override; the message says where, and what is allowed instead."""
 
 
-def read(model: type[Model], path: Path | None, overrides: tuple[str, ...] = ()) -> Model:
+Check = Callable[[Model], Iterable[tuple[Sequence[str | int], str]]]
+"""Finds what no part of a configuration can see by itself: the place of each mistake, and what is wrong."""
+
+
+def read(
+    model: type[Model], path: Path | None, overrides: tuple[str, ...] = (), check: Check[Model] = lambda _: ()
+) -> Model:
     """Read a configuration.
 
     Args:
         model: what the file is to say.
         path: a YAML file, or None for the defaults alone.
         overrides: `KEY=VALUE` pairs with dotted keys that win over the file, such as `http.port=9000`.
+        check: looks at the whole, once each part is right.
 
     Raises:
         Mistake: the file cannot be read, is not YAML, or says something that the model does not know.
@@ -50,9 +57,13 @@ def read(model: type[Model], path: Path | None, overrides: tuple[str, ...] = ())
     for override in overrides:
         _override(values, override)
     try:
-        return model.model_validate(values)
+        found = model.model_validate(values)
     except ValidationError as error:
         raise Mistake("\n".join(_explain(model, where, tree, e) for e in error.errors())) from None
+    mistakes = [f"{_place(where, tree, place)}: {message}" for place, message in check(found)]
+    if mistakes:
+        raise Mistake("\n".join(mistakes))
+    return found
 
 
 def _refuse_twice(where: str, node: yaml.Node | None) -> None:
@@ -98,17 +109,26 @@ def _override(values: dict[str, Any], override: str) -> None:
 
 
 def _explain(model: type[BaseModel], where: str, tree: yaml.Node | None, error: Any) -> str:
-    path = [str(part) for part in error["loc"]]
-    line = _line_of(tree, path)
-    place = f"{where}:{line}" if line else where
-    key = ".".join(path)
+    path = [str(part) for part in error["loc"] if part != "[key]"]  # pydantic's word for the key itself
     if error["type"] != "extra_forbidden":
         message = error["msg"].removeprefix("Value error, ")
-        return f"{place}: {key}: {message[0].lower()}{message[1:]}"
+        return f"{_place(where, tree, path)}: {message[0].lower()}{message[1:]}"
     known = _fields_at(model, path[:-1])
     nearest = difflib.get_close_matches(path[-1], known, n=1)
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"known here: {', '.join(known)}"
-    return f"{place}: unknown key {key!r}; {hint}"
+    return f"{_line(where, tree, path)}: unknown key {'.'.join(path)!r}; {hint}"
+
+
+def _place(where: str, tree: yaml.Node | None, place: Sequence[str | int]) -> str:
+    """File, line and key of what is at `place`."""
+    path = [str(part) for part in place]
+    return f"{_line(where, tree, path)}: {'.'.join(path)}"
+
+
+def _line(where: str, tree: yaml.Node | None, path: list[str]) -> str:
+    """File and line, as far as there is one."""
+    line = _line_of(tree, path)
+    return f"{where}:{line}" if line else where
 
 
 def _line_of(tree: yaml.Node | None, path: list[str]) -> int | None:

@@ -14,6 +14,7 @@ import click
 
 from gateway.config import Config, load
 from gateway.core.errors import SetupError
+from gateway.traffic.check import Models
 
 DEFAULT_CONFIG = Path("configs/gateway.yaml")
 
@@ -146,7 +147,19 @@ def load_config(path: Path | None, overrides: tuple[str, ...], chosen: tuple[str
     """The configuration that a command goes by; `chosen` are frameworks from its command line."""
     if chosen:
         overrides = (*overrides, f"repository.frameworks=[{', '.join(chosen)}]")
-    return load(or_default(path), overrides)
+    return load(or_default(path), overrides, _models)
+
+
+def _models(config: Config) -> Models | None:
+    """The models that routes may lead to; None where somebody else fills the Tritons, or an object store does."""
+    from gateway.repository.known import known_models  # noqa: PLC0415 - only where there are routes
+
+    repository, traffic = config.repository, config.traffic
+    if not (traffic.routes or traffic.aliases) or repository.source is not None:
+        return None
+    if config.upstreams and not repository.fill_upstreams:
+        return None
+    return known_models(repository.path)
 
 
 def or_default(path: Path | None) -> Path | None:

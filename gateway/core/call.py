@@ -93,7 +93,13 @@ class Call(Struct, frozen=True, gc=False):
         deadline: when the client stops waiting.
         sequence: the sequence that an inference belongs to, if any.
         principal: who asks; empty for anonymous.
-        target: which upstream is to answer; empty for any.
+        target: which upstream, or which group of them, is to answer; empty for any that is in no group.
+        peer: the address that the client's connection comes from; empty if that is not known.
+        prefix: HTTP: what stood before /v2 in the path.
+        route: the name of the route that it takes; empty for none.
+        variant: the name of the route's target that answers it; empty for none.
+        retry: whether another upstream may be asked where one fails.
+        added: headers that the operator has Triton told, which go on whatever they are.
     """
 
     protocol: Protocol
@@ -109,6 +115,12 @@ class Call(Struct, frozen=True, gc=False):
     sequence: Sequence | None = None
     principal: str = ""
     target: str = ""
+    peer: str = ""
+    prefix: str = ""
+    route: str = ""
+    variant: str = ""
+    retry: bool = True
+    added: Metadata = ()
 
 
 class Reply(Struct, frozen=True, gc=False):
@@ -119,12 +131,14 @@ class Reply(Struct, frozen=True, gc=False):
         metadata: headers or trailing metadata for the client.
         body: the answer's bytes: HTTP body or gRPC message.
         message: the gRPC status message; unused in HTTP, where the body says it.
+        variant: the name of the route's target that gave it; empty for none.
     """
 
     status: int
     metadata: Metadata = ()
     body: Body = b""
     message: str = ""
+    variant: str = ""
 
 
 class ClientStream(Interface):

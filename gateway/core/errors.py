@@ -13,6 +13,9 @@ class GatewayError(Exception):
     retry_after: int | None = None
     """Seconds after which to try again, for what passes by itself."""
 
+    variant: str = ""
+    """The name of the route's target that it happened at; empty for none."""
+
     @property
     def message(self) -> str:
         """What was wrong, where, and what to do."""

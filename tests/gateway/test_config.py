@@ -18,7 +18,7 @@ def test_a_tilde_is_the_user_s_home() -> None:
     assert config.repository.path == Path.home() / "models"
     assert config.triton.cache_dir == Path.home() / "cache"
     assert config.triton.log_file == Path.home() / "triton.log"
-    assert config.recording.folder == Path.home() / "recordings"
+    assert config.recording.folder == str(Path.home() / "recordings")
 
 
 def test_an_upstream_without_a_name_is_called_by_its_address() -> None:

@@ -1,0 +1,1 @@
+"""Where a request goes, decided without I/O: routes, weights, and what control has changed of them."""

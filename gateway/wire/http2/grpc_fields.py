@@ -24,7 +24,7 @@ RESPONSE_HEADERS = _STATUS_200 + _CONTENT_TYPE + _ACCEPT
 """The header block that every reply begins with."""
 
 _UNITS = {ord("H"): 3600.0, ord("M"): 60.0, ord("S"): 1.0, ord("m"): 1e-3, ord("u"): 1e-6, ord("n"): 1e-9}
-_TRANSPORT = frozenset({b"te", b"content-type", b"user-agent", b"grpc-timeout", b"grpc-encoding"})
+_TRANSPORT = frozenset({b"te", b"content-type", b"user-agent", b"host", b"grpc-timeout", b"grpc-encoding"})
 _CONNECTION = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
 _PSEUDO = frozenset({b":method", b":scheme", b":path", b":authority"})
 _UNSAFE = re.compile(rb"[^\x20-\x24\x26-\x7e]")
@@ -39,7 +39,7 @@ class RequestHead:
 
     Attributes:
         path: the method's path.
-        metadata: what the application sent, decoded.
+        metadata: what the application sent, decoded; before it, as `host`, the name that the client called.
         timeout: seconds, or None.
         encoding: how the messages are compressed that say that they are.
         refusal: the HTTP status of a request that is not gRPC, otherwise 0.
@@ -119,6 +119,9 @@ def _request_head(pseudo: dict[bytes, bytes], known: dict[bytes, bytes], metadat
             fault = "grpc-timeout is not a number of up to 8 digits with one of the units H, M, S, m, u, n"
     path = pseudo[b":path"].decode("latin-1")
     encoding = known.get(b"grpc-encoding", b"identity").decode("latin-1")
+    host = pseudo.get(b":authority") or known.get(b"host")  # proxies from HTTP/1 may leave the former out
+    if host:
+        metadata = ((b"host", host), *metadata)
     return RequestHead(path, metadata, timeout, encoding, refusal, fault)
 
 

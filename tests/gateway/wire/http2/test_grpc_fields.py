@@ -6,6 +6,7 @@ from gateway.wire.http2 import grpc_fields
 from gateway.wire.http2.frames import StreamError
 from gateway.wire.http2.grpc_fields import percent_decoded, percent_encoded, reply_head, request_head
 from gateway.wire.http2.hpack import Decoder, Fields
+from gateway.wire.oip_grpc import request_metadata
 
 PSEUDO: Fields = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/s/M"), (b":authority", b"h")]
 GRPC = (b"content-type", b"application/grpc+proto")
@@ -44,8 +45,22 @@ def test_metadata_is_what_the_application_said() -> None:
     more = [(b"te", b"trailers"), (b"user-agent", b"x"), (b"grpc-foo", b"1"), (b"k-bin", b"AP8,AQ=="), (b"k", b"v")]
     head = request_head([*PSEUDO, GRPC, *more])
     assert head is not None
-    assert head.metadata == ((b"k-bin", b"\x00\xff"), (b"k-bin", b"\x01"), (b"k", b"v"))
+    assert head.metadata == ((b"host", b"h"), (b"k-bin", b"\x00\xff"), (b"k-bin", b"\x01"), (b"k", b"v"))
     assert (head.path, head.encoding, head.refusal, head.fault) == ("/s/M", "identity", 0, "")
+
+
+@pytest.mark.parametrize(
+    ("authority", "host", "told"),
+    [(b"h:8081", b"evil", b"h:8081"), (b"h", None, b"h"), (None, b"h", b"h"), (b"", b"h", b"h"), (None, None, None)],
+)
+def test_the_name_that_was_called_is_said_once(authority: bytes | None, host: bytes | None, told: bytes | None) -> None:
+    fields = [*PSEUDO[:3], *([(b":authority", authority)] if authority is not None else []), GRPC, (b"k", b"v")]
+    fields += [(b"host", host)] * 2 if host is not None else []
+    head = request_head(fields)
+    assert head is not None
+    assert [value for name, value in head.metadata if name == b"host"] == ([told] if told is not None else [])
+    assert request_metadata(head.metadata) == ()
+    assert request_head([(b"host", b"h")]) is None  # trailers stay trailers
 
 
 def test_binary_metadata_that_is_none_is_a_fault() -> None:

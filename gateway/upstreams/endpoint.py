@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.upstreams.base import Upstream
 from gateway.upstreams.health import Health
@@ -14,15 +14,19 @@ from gateway.upstreams.placement import Ready
 class Endpoint:
     """One Triton, by both protocols. Two are the same if they have the same name and the same upstreams.
 
+    So one that comes into another group keeps its connections, and what is known of it.
+
     Attributes:
         name: what it is called in logs and in the status.
         http: answers calls that came over HTTP, and the pool's checks.
         grpc: answers calls that came over gRPC.
+        group: the group that it belongs to, which gets only calls that name it; empty for none.
     """
 
     name: str
     http: Upstream
     grpc: Upstream
+    group: str = field(default="", compare=False)
 
     async def aclose(self) -> None:
         """Give up its connections."""

@@ -52,8 +52,14 @@ def reach(call: Call) -> Reach:
 
 def plain(call: Call) -> Call:
     """`call` without leave to compress the answer, so that it can be read here."""
-    kept: Metadata = tuple([pair for pair in call.metadata if pair[0] != b"accept-encoding"])
-    return call if len(kept) == len(call.metadata) else replace(call, metadata=kept)
+    kept, added = _unpacked(call.metadata), _unpacked(call.added)
+    if len(kept) == len(call.metadata) and len(added) == len(call.added):
+        return call
+    return replace(call, metadata=kept, added=added)
+
+
+def _unpacked(metadata: Metadata) -> Metadata:
+    return tuple([pair for pair in metadata if pair[0] != b"accept-encoding"])
 
 
 def is_ok(call: Call, answer: Reply | GatewayError) -> bool:

@@ -8,6 +8,7 @@ import time
 from gateway.config import LimitsSection
 from gateway.core.call import Call, ClientStream, Reply
 from gateway.core.errors import ClientGone, DeadlineExceeded, GatewayError, UpstreamUnavailable
+from gateway.upstreams.added import with_added
 from gateway.upstreams.grpc_connection import TritonConnection
 from gateway.upstreams.grpc_stream import StreamingExchange, UnaryExchange
 from gateway.wire import oip_grpc
@@ -41,7 +42,10 @@ class GrpcUpstream:
     async def infer(self, call: Call) -> Reply:
         """Send `call` and wait for the answer, as `Upstream.infer` says."""
         connection = self._free() or await self._connected(call)
-        exchange = connection.open(UnaryExchange, call, oip_grpc.request_metadata(call.metadata), end=True)
+        metadata = oip_grpc.request_metadata(call.metadata)
+        if call.added:
+            metadata = with_added(metadata, call.added)
+        exchange = connection.open(UnaryExchange, call, metadata, end=True)
         try:
             return await exchange.outcome
         except asyncio.CancelledError:
@@ -51,7 +55,8 @@ class GrpcUpstream:
     async def stream(self, call: Call, client: ClientStream) -> Reply:
         """Pass messages both ways until Triton ends the stream, as `Upstream.stream` says."""
         connection = self._free() or await self._connected(call)
-        exchange = connection.open(StreamingExchange, call, oip_grpc.request_metadata(call.metadata), end=False)
+        told = with_added(oip_grpc.request_metadata(call.metadata), call.added)
+        exchange = connection.open(StreamingExchange, call, told, end=False)
         upload = asyncio.create_task(_upload(client, exchange), name="upload to Triton")
         try:
             # Triton's side of the deadline is kept by the connection; this is for a client that does not read.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.config import LimitsSection
 from gateway.core.call import Body, Call, ClientStream, Metadata, Reply
 from gateway.core.errors import InvalidRequest, RequestTooLarge
+from gateway.upstreams.added import with_added
 from gateway.upstreams.http_pool import HttpPool
 from gateway.wire import compression, oip_http, redact
 
@@ -26,7 +27,7 @@ class HttpUpstream:
         host, _, port = address.rpartition(":")
         self._host_line = b"\r\nhost: %b\r\n" % address.encode()
         self._pool = HttpPool(host.strip("[]"), int(port), limits)
-        self._heads: dict[tuple[bytes, str, str, Metadata], bytes] = {}
+        self._heads: dict[tuple[bytes, str, str, Metadata, Metadata], bytes] = {}
 
     async def infer(self, call: Call) -> Reply:
         """Send `call` and wait for the answer, as `Upstream.infer` says."""
@@ -64,10 +65,11 @@ class HttpUpstream:
         self._pool.close()
 
     def _head(self, call: Call) -> bytes:
-        key = (call.line, call.model, call.version, call.metadata)
+        key = (call.line, call.model, call.version, call.metadata, call.added)
         head = self._heads.get(key)
         if head is None:
-            lines = [b"%b: %b\r\n" % pair for pair in oip_http.request_metadata(call.metadata)]
+            metadata = with_added(oip_http.request_metadata(call.metadata), call.added)
+            lines = [b"%b: %b\r\n" % pair for pair in metadata]
             head = oip_http.request_line(call) + self._host_line + b"".join(lines)
             if len(head) + sum([len(name) + len(value) for name, value in call.metadata]) <= _MEMORABLE:
                 if len(self._heads) >= _REMEMBERED:

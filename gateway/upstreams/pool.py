@@ -24,12 +24,14 @@ from gateway.upstreams.replay import Replay
 from gateway.upstreams.retry import MAX_RETRIES, RetryBudget, is_safe
 from gateway.upstreams.roster import EndpointStatus, Roster
 from gateway.upstreams.sequences import Homes, key_of, rank
+from gateway.upstreams.subsets import Subset
 
 __all__ = ["Endpoint", "EndpointStatus", "Pool"]
 
 # Looking up a member of an Enum costs as much as the rest of a decision.
 _INFER = Operation.INFER
 _GRPC = Protocol.GRPC
+_STATISTICS = Operation.MODEL_STATISTICS
 _CHANGES_PLACEMENT = (Operation.LOAD_MODEL, Operation.UNLOAD_MODEL)
 
 Ask = Callable[[Member], Awaitable[Reply]]
@@ -130,35 +132,35 @@ class Pool:
         """Who is to answer `call`, which has just come."""
         now = self._now()
         self._budget.request(now)
-        if call.target:
-            return self._roster.named(call.target)
+        subset = self._roster.subset(call.target) if call.target else self._roster.default
         if call.sequence is not None:
-            return self._home(call, now)
-        if self._roster.only is not None:
-            return self._roster.only
-        return pick(self._roster.candidates(call.model, call.version), now, self._random)
+            return self._home(call, subset, now)
+        if subset.only is not None:
+            return subset.only
+        return pick(subset.candidates(call.model, call.version), now, self._random)
 
     def _other(self, call: Call, tried: Sequence[Member]) -> Member | None:
         """Who is to answer `call` after `tried` have failed; the same one, once, where there is no other."""
         same = tried[0] if len(tried) == 1 else None
-        if call.target or (call.sequence is not None and not call.sequence.start):
+        if call.sequence is not None and not call.sequence.start:
             return same
-        others = [member for member in self._roster.candidates(call.model, call.version) if member not in tried]
+        candidates = self._roster.subset(call.target).candidates(call.model, call.version)
+        others = [member for member in candidates if member not in tried]
         if not others:
             return same
         if call.sequence is not None:
             return self._settle(call, others)
         return pick(others, self._now(), self._random)
 
-    def _home(self, call: Call, now: float) -> Member:
-        """Where the sequence of `call` lives, or is to live."""
-        candidates = self._roster.candidates(call.model, call.version)
+    def _home(self, call: Call, subset: Subset, now: float) -> Member:
+        """Where in `subset` the sequence of `call` lives, or is to live."""
+        candidates = subset.candidates(call.model, call.version)
         home = self._homes.find(key_of(call), now)
         if home is None:
             return self._settle(call, candidates)
         member, health = home.endpoint, home.endpoint.health
         alive = member in candidates or (
-            member in self._roster.members
+            member in subset.members
             and health.reachable
             and health.ejected_until is None
             and member.has(call.model, call.version)
@@ -232,9 +234,11 @@ class Pool:
         return decide(call, how, answers)
 
     def _concerned(self, call: Call, how: Reach) -> Sequence[Member]:
-        if call.target:
-            return [self._roster.named(call.target)]
-        there = [member for member in self._roster.members if member.health.reachable] or self._roster.members
+        members = self._roster.members
+        if call.target or how is Reach.READY or (call.operation is _STATISTICS and call.model):
+            # Who would get no inference is not asked how a model is doing, nor whether there is anybody ready.
+            members = self._roster.subset(call.target).members
+        there = [member for member in members if member.health.reachable] or members
         if how is Reach.CHANGE:
             return there
         there = [member for member in there if member.health.outcome is Outcome.ANSWERED] or there

@@ -29,13 +29,15 @@ _READ_ONLY = frozenset(
 
 
 def is_safe(call: Call, error: UpstreamError, retry_sent_inference: bool) -> bool:
-    """Whether sending `call` again after `error` cannot do anything twice.
+    """Whether `call` may be sent again after `error`: it allows that, and nothing can be done twice.
 
     Args:
-        call: what was asked.
+        call: what was asked; it may say that it is not to be sent again.
         error: what came of it.
         retry_sent_inference: whether an inference outside of sequences may be executed twice.
     """
+    if not call.retry:
+        return False
     if isinstance(error, UpstreamUnavailable):
         return True
     if not isinstance(error, UpstreamBroken):

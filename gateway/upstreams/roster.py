@@ -16,8 +16,8 @@ from gateway.core.errors import UpstreamUnavailable
 from gateway.upstreams.checks import Rounds, check
 from gateway.upstreams.endpoint import Endpoint, Member
 from gateway.upstreams.health import Health, Outcome
-from gateway.upstreams.picking import eligible
-from gateway.upstreams.placement import Ready, holders
+from gateway.upstreams.placement import Ready
+from gateway.upstreams.subsets import Subset, subsets
 
 _log = logging.getLogger("gateway.upstreams")
 
@@ -46,12 +46,13 @@ class Roster:
 
     Attributes:
         members: all of them, in their order.
-        only: the one that there is, if there is but one.
+        default: those who are asked by calls that name no target.
     """
 
     def __init__(self, endpoints: Iterable[Endpoint], balance: BalanceSection, now: Callable[[], float]) -> None:
         self.members: tuple[Member, ...] = ()
-        self.only: Member | None = None
+        self.default: Subset
+        self._subsets: dict[str, Subset]
         self._balance = balance
         self._now = now
         self._rounds = Rounds(balance.check_seconds)
@@ -70,7 +71,11 @@ class Roster:
         """Go on with other endpoints; those that are the same stay as they are."""
         async with self._changing:
             known = {member.endpoint: member for member in self.members}
-            members = [known.pop(one) if one in known else self._member(one) for one in endpoints]
+            members = []
+            for one in endpoints:
+                member = known.pop(one, None) or self._member(one)
+                member.endpoint = one  # perhaps in another group now
+                members.append(member)
             new = [member for member in members if member not in self.members]
             self._balance = balance
             self._rounds.seconds = balance.check_seconds
@@ -97,29 +102,20 @@ class Roster:
             member.leave()
             await member.endpoint.aclose()
 
-    def candidates(self, model: str, version: str) -> Sequence[Member]:
-        """Who may be asked about a model version ("" for any); about a server-wide matter, if there is no model.
+    def subset(self, target: str) -> Subset:
+        """Whom `target` means: an endpoint's name, or a group's; empty for the default.
 
         Raises:
             UpstreamUnavailable: nobody.
         """
-        found = self._placed.get((model, version))
+        found = self._subsets.get(target)
         if found is None:
-            found = self._anywhere  # nobody is known to have it: any Triton can say so in its own words
-        if not found:
-            raise UpstreamUnavailable("no Triton that could answer this is well right now; try again shortly")
+            name = "" if ":" in target else f" ({target})"  # a name that is an address is kept from clients
+            raise UpstreamUnavailable(
+                f"the upstream, or group of upstreams, that this request is meant for{name} is not configured; "
+                "tell whoever runs this gateway"
+            )
         return found
-
-    def named(self, name: str) -> Member:
-        """The endpoint called `name`.
-
-        Raises:
-            UpstreamUnavailable: there is none.
-        """
-        for member in self.members:
-            if member.name == name:
-                return member
-        raise UpstreamUnavailable("the Triton that this request is meant for is not configured any more")
 
     def failed(self, member: Member, protocol: Protocol) -> None:
         """A call to `member` failed; it is left out for a while if that was one failure too many."""
@@ -167,16 +163,14 @@ class Roster:
 
     def _seat(self, members: Sequence[Member]) -> None:
         self.members = tuple(members)
-        self.only = members[0] if len(members) == 1 else None
         for position, member in enumerate(members, 1):
             member.label = f"upstream {position}" if ":" in member.name else member.name
         self._place()
 
     def _place(self) -> None:
         """Compute anew who may be asked for what."""
-        percent = self._balance.panic_percent
-        self._anywhere = eligible(self.members, percent)
-        self._placed = {key: eligible(who, percent) for key, who in holders(self.members).items()}
+        self._subsets = subsets(self.members, self._balance.panic_percent)
+        self.default = self._subsets[""]
 
     def _watch(self, member: Member) -> None:
         self._rounds.begin(member, lambda: self.look(member))

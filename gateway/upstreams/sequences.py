@@ -18,8 +18,8 @@ from gateway.core.call import Call
 MAX_SEQUENCES = 100_000
 """Most sequences that are remembered; the one that was idle longest makes room."""
 
-Key = tuple[str, str]
-"""A model's name and a sequence's id."""
+Key = tuple[str, str, str]
+"""A model's name, a sequence's id, and the target: a model can have sequences of one id in several groups."""
 
 
 class Named(Protocol):
@@ -38,14 +38,15 @@ E = TypeVar("E")
 def key_of(call: Call) -> Key:
     """The sequence that `call` belongs to; it belongs to one."""
     assert call.sequence is not None  # noqa: S101 - the caller has looked
-    return call.model, call.sequence.id
+    return call.model, call.sequence.id, call.target
 
 
 def rank(key: Key, endpoints: Iterable[N]) -> list[N]:
     """`endpoints` in the order in which the sequence prefers them; one that leaves changes nothing for the others."""
+    model, number, _ = key
 
     def weight(endpoint: N) -> bytes:
-        text = "\0".join((endpoint.name, *key))
+        text = f"{endpoint.name}\0{model}\0{number}"
         return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
     return sorted(endpoints, key=weight)

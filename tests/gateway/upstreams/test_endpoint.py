@@ -12,6 +12,7 @@ def member() -> Member:
 async def test_endpoints_are_the_same_if_name_and_upstreams_are() -> None:
     http, grpc = FakeUpstream(), FakeUpstream()
     assert Endpoint("a", http, grpc) == Endpoint("a", http, grpc)
+    assert Endpoint("a", http, grpc, "group") == Endpoint("a", http, grpc)
     assert len({Endpoint("a", http, grpc), Endpoint("b", http, grpc), Endpoint("a", grpc, grpc)}) == 3
 
 

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.core.call import Operation, Protocol, Reply
 from gateway.core.errors import GatewayError, UpstreamBroken, UpstreamUnavailable
@@ -54,6 +55,8 @@ def test_whom_a_grpc_call_concerns(
 def test_an_answer_that_is_read_here_is_not_compressed(make_call: MakeCall) -> None:
     call = make_call(metadata=((b"accept-encoding", b"gzip"), (b"traceparent", b"1")))
     assert plain(call).metadata == ((b"traceparent", b"1"),)
+    added = replace(make_call(), added=((b"accept-encoding", b"gzip"), (b"x-tenant", b"a")))
+    assert plain(added).added == ((b"x-tenant", b"a"),)
     untouched = make_call()
     assert plain(untouched) is untouched
 

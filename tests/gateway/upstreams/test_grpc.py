@@ -8,6 +8,7 @@ import grpc
 import grpc.aio
 import pytest
 import uvloop
+from msgspec.structs import replace
 
 from gateway.config import LimitsSection
 from gateway.core.call import Call, Protocol
@@ -19,6 +20,7 @@ from tests.gateway.conftest import MakeCall
 from tests.gateway.grpc_peers import RawPeer, raw_server
 
 Upstreams = Callable[[str], GrpcUpstream]
+ADDED = ((b"x-tenant", b"a"), (b"traceparent", b"00-2"), (b"key-bin", b"\0"))
 
 
 @pytest.fixture
@@ -116,8 +118,10 @@ async def test_deadline_and_metadata_go_along(connect: Upstreams, call: Callable
         upstream = connect(address)
         metadata = ((b"traceparent", b"00-1"), (b"authorization", b"secret"))
         await upstream.infer(call(seconds=30, metadata=metadata))
+        assert seen["traceparent"] == "00-1"
+        await upstream.infer(replace(call(seconds=30, metadata=metadata), added=ADDED))
         await upstream.aclose()
-    assert seen["traceparent"] == "00-1"
+    assert (seen["traceparent"], seen["x-tenant"], seen["key-bin"]) == ("00-2", "a", b"\0")
     assert "authorization" not in seen
     assert seen["left"] == pytest.approx(30, abs=3)
 
@@ -134,6 +138,24 @@ async def test_what_triton_says_is_an_answer_whatever_the_code(
         reply = await upstream.infer(call())
         assert (reply.status, reply.message) == (code.value[0], "Exceeds maximum queue size, see ...")
         await upstream.aclose()
+
+
+async def test_what_the_operator_adds_goes_along_with_streams(connect: Upstreams, call: Callable[..., Call]) -> None:
+    seen: list[tuple[str, str | bytes]] = []
+
+    async def look(
+        messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
+    ) -> AsyncIterator[bytes]:
+        seen.extend((str(key), value) for key, value in context.invocation_metadata() or ())
+        async for message in messages:
+            yield message
+
+    async with grpc_server(ModelStreamInfer=look) as address:
+        path = b"/inference.GRPCInferenceService/ModelStreamInfer"
+        stream = call(b"", line=path, metadata=((b"traceparent", b"00-1"),))
+        await connect(address).stream(replace(stream, added=ADDED), FakeClient(b"1"))
+    told = {pair for pair in seen if pair[0] in ("traceparent", "x-tenant")}
+    assert told == {("x-tenant", "a"), ("traceparent", "00-2")}
 
 
 async def test_streams_go_both_ways(connect: Upstreams, call: Callable[..., Call]) -> None:

@@ -3,6 +3,7 @@ import gzip
 from collections.abc import Awaitable, Callable
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.config import LimitsSection
 from gateway.core.call import Body, Call, Metadata, Operation, Reply
@@ -110,6 +111,18 @@ async def test_calls_that_differ_are_told_apart(serve: Serve, make_call: MakeCal
         (b"/v2/models/n/infer", b"1"),
         (b"/v2/models/m/infer", b"2"),
     ]
+    await upstream.aclose()
+
+
+async def test_what_the_operator_adds_goes_on_and_stays_with_its_call(serve: Serve, make_call: MakeCall) -> None:
+    peer = await serve(OK)
+    upstream = HttpUpstream(peer.address, LimitsSection())
+    call = make_call(metadata=((b"traceparent", b"1"), (b"x-other", b"client")))
+    added = replace(call, added=((b"x-tenant", b"a"), (b"traceparent", b"2")))
+    for one in (call, added, call):
+        await upstream.infer(one)
+    seen = [request.split(b"\r\n")[2:-3] for request in peer.requests]
+    assert seen == [[b"traceparent: 1"], [b"x-tenant: a", b"traceparent: 2"], [b"traceparent: 1"]]
     await upstream.aclose()
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.config import BalanceSection, LimitsSection
 from gateway.core.call import Call, ClientStream, Operation, Protocol, Reply, Sequence
@@ -209,6 +210,94 @@ async def test_a_target_is_asked_and_nobody_else(make: Make, make_call: MakeCall
     await made.pool.infer(make_call(operation=Operation.LOAD_MODEL, model="new", target="c"))
     assert [len(one.ready) for one in made.upstreams] == [1, 1, 2]
     assert await outcomes(made.pool, make_call, 20, model="new") == {"200": 20}  # its placement is known at once
+
+
+@pytest.fixture
+async def grouped(make_call: MakeCall) -> AsyncIterator[Made]:
+    """Two Tritons in no group, and two in the group `blue`."""
+    upstreams = fakes(4)
+    places = zip("abcd", upstreams, ["", "", "blue", "blue"], strict=True)
+    pool = Pool([Endpoint(name, one, one, group) for name, one, group in places], BALANCE)
+    await pool.start()
+    yield Made(pool, tuple(upstreams))
+    await pool.aclose()
+
+
+async def test_a_group_gets_only_the_calls_that_name_it(grouped: Made, make_call: MakeCall) -> None:
+    assert await outcomes(grouped.pool, make_call, 100) == {"200": 100}
+    assert grouped.inferences[2:] == [0, 0]
+    assert min(grouped.inferences[:2]) > 20
+    assert await outcomes(grouped.pool, make_call, 100, target="blue") == {"200": 100}
+    assert sum(grouped.inferences[:2]) == 100
+    assert min(grouped.inferences[2:]) > 20
+
+
+async def test_a_retry_stays_within_the_group(grouped: Made, make_call: MakeCall) -> None:
+    grouped.upstreams[2].down = True
+    assert await outcomes(grouped.pool, make_call, 20, target="blue") == {"200": 20}
+    grouped.upstreams[3].down = True
+    assert (await outcomes(grouped.pool, make_call, 20, target="blue"))["UpstreamUnavailable"] == 20
+    assert grouped.inferences[:2] == [0, 0]
+    assert await outcomes(grouped.pool, make_call, 20) == {"200": 20}
+
+
+async def test_a_sequence_lives_in_its_group(grouped: Made, make_call: MakeCall) -> None:
+    for number in "12345678":
+        for target in ("blue", ""):
+            start = make_call(target=target, sequence=Sequence(number, start=True))
+            assert (await grouped.pool.infer(start)).status == 200
+    began = [set(one.sequences) for one in grouped.upstreams]
+    assert len(began[0] | began[1]) == len(began[2] | began[3]) == 8
+    for number in "12345678":
+        for target in ("blue", ""):
+            end = make_call(target=target, sequence=Sequence(number, end=True))
+            assert (await grouped.pool.infer(end)).status == 200
+    assert not any(one.sequences for one in grouped.upstreams)
+    await grouped.pool.infer(make_call(target="blue", sequence=Sequence("9", start=True)))
+    grouped.upstreams[2].down = grouped.upstreams[3].down = True
+    with pytest.raises(SequenceLost):
+        await grouped.pool.infer(make_call(target="blue", sequence=Sequence("9")))
+
+
+async def test_who_gets_no_inference_is_not_asked_whether_anybody_is_ready(grouped: Made, make_call: MakeCall) -> None:
+    ready = make_call(operation=Operation.SERVER_READY, model="")
+    for one in grouped.upstreams[:2]:
+        one._fault = lambda _: Fail(400)
+    assert (await grouped.pool.infer(ready)).status == 400
+    assert (
+        await grouped.pool.infer(make_call(operation=Operation.SERVER_READY, model="", target="blue"))
+    ).status == 200
+    for one in grouped.upstreams[:2]:
+        one._fault = lambda _: Answer()
+    assert (await grouped.pool.infer(ready)).status == 200
+
+
+async def test_statistics_are_of_those_who_get_the_inferences(grouped: Made, make_call: MakeCall) -> None:
+    await outcomes(grouped.pool, make_call, 10)
+    await outcomes(grouped.pool, make_call, 7, target="blue")
+    for target, count in (("", 10), ("blue", 7)):
+        reply = await grouped.pool.infer(make_call(operation=Operation.MODEL_STATISTICS, target=target))
+        assert sum(row["inference_count"] for row in json.loads(reply.body)["model_stats"]) == count
+    everybody = await grouped.pool.infer(make_call(operation=Operation.MODEL_STATISTICS, model=""))
+    assert sum(row["inference_count"] for row in json.loads(everybody.body)["model_stats"]) == 17
+
+
+async def test_groups_are_loaded_like_all_others(grouped: Made, make_call: MakeCall) -> None:
+    await grouped.pool.infer(make_call(operation=Operation.LOAD_MODEL, model="new"))
+    assert [len(one.ready) for one in grouped.upstreams] == [2, 2, 2, 2]
+    await grouped.pool.infer(make_call(operation=Operation.UNLOAD_MODEL, model="new", target="blue"))
+    assert [len(one.ready) for one in grouped.upstreams] == [2, 2, 1, 1]
+
+
+async def test_a_call_that_may_not_be_sent_again_is_not(make: Make, make_call: MakeCall) -> None:
+    made = await make(*[FakeUpstream(script=[Refuse()]) for _ in range(2)], retry_budget_percent=100)
+    with pytest.raises(UpstreamUnavailable):
+        await made.pool.infer(replace(make_call(), retry=False))
+    assert sum(row["failures"] for row in made.pool.status()) == 1
+    stream = make_call(protocol=Protocol.GRPC, operation=Operation.STREAM_INFER)
+    with pytest.raises(UpstreamUnavailable):
+        await made.pool.stream(replace(stream, retry=False), FakeClient())
+    assert sum(row["failures"] for row in made.pool.status()) == 2
 
 
 async def in_sequence(made: Made, make_call: MakeCall, number: str, **place: bool) -> Reply:

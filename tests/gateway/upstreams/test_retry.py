@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.core.call import Operation, Sequence
 from gateway.core.errors import SequenceLost, UpstreamBroken, UpstreamUnavailable
@@ -12,6 +13,13 @@ from tests.gateway.conftest import MakeCall
 def test_what_was_never_sent_is_safe_to_send(make_call: MakeCall, operation: Operation) -> None:
     assert is_safe(make_call(operation=operation), UpstreamUnavailable(), False)
     assert not is_safe(make_call(operation=operation), SequenceLost(), True)
+
+
+@pytest.mark.parametrize("operation", Operation)
+def test_nothing_is_sent_again_that_is_not_to_be(make_call: MakeCall, operation: Operation) -> None:
+    call = replace(make_call(operation=operation), retry=False)
+    assert not is_safe(call, UpstreamUnavailable(), True)
+    assert not is_safe(call, UpstreamBroken(), True)
 
 
 def test_what_was_sent_is_sent_again_only_if_it_reads(make_call: MakeCall) -> None:

@@ -33,7 +33,7 @@ async def make() -> AsyncIterator[Make]:
 
 
 def who(roster: Roster, model: str, version: str = "") -> str:
-    return "".join(member.name for member in roster.candidates(model, version))
+    return "".join(member.name for member in roster.default.candidates(model, version))
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -142,7 +142,7 @@ async def test_without_panic_nobody_may_be_left(make: Make) -> None:
     roster = make(gone, gone, balance=SELDOM.model_copy(update={"panic_percent": 0}))
     await roster.start()
     with pytest.raises(UpstreamUnavailable):
-        roster.candidates("m", "")
+        roster.default.candidates("m", "")
 
 
 async def test_an_older_check_is_no_news(make: Make) -> None:
@@ -178,9 +178,11 @@ async def test_endpoints_are_called_by_name_and_addresses_kept_from_clients(make
     one = FakeUpstream()
     roster = Roster([Endpoint("10.0.0.1:8000", one, one), Endpoint("b", one, one)], SELDOM, lambda: 0)
     assert [member.label for member in roster.members] == ["upstream 1", "b"]
-    assert roster.named("b").name == "b"
-    with pytest.raises(UpstreamUnavailable):
-        roster.named("c")
+    assert [member.name for member in roster.subset("b").members] == ["b"]
+    with pytest.raises(UpstreamUnavailable, match=r"meant for \(c\) is not configured"):
+        roster.subset("c")
+    with pytest.raises(UpstreamUnavailable, match="meant for is not configured"):
+        roster.subset("10.0.0.2:8000")
     await roster.aclose()
 
 
@@ -194,8 +196,8 @@ async def test_those_that_stay_stay_as_they_are_and_those_that_go_finish_first(m
     await roster.replace([new, kept], QUICK)
     assert [member.name for member in roster.members] == ["new", "kept"]
     assert roster.members[1] is first
-    assert roster.only is None
-    assert {member.name for member in roster.candidates("m", "")} == {"new", "kept"}
+    assert roster.default.only is None
+    assert {member.name for member in roster.default.candidates("m", "")} == {"new", "kept"}
     roster.failed(second, Protocol.HTTP)
     checks = len(upstreams[1].calls)
     assert not upstreams[1]._closed
@@ -214,7 +216,24 @@ async def test_the_end_does_not_wait_for_those_that_are_leaving(make: Make) -> N
     await roster.start()
     roster.members[1].in_flight = 1
     await roster.replace([kept], QUICK)
-    assert roster.only is roster.members[0]
+    assert roster.default.only is roster.members[0]
     async with asyncio.timeout(5):
         await roster.aclose()
     assert all(one._closed for one in upstreams)
+
+
+async def test_who_comes_into_another_group_stays_as_it_is(make: Make) -> None:
+    upstreams = [FakeUpstream("m") for _ in range(2)]
+    one, other = (Endpoint(name, each, each) for name, each in zip("ab", upstreams, strict=True))
+    roster = Roster([one, other], SELDOM, asyncio.get_running_loop().time)
+    await roster.start()
+    before = roster.members
+    await roster.replace([one, Endpoint("b", upstreams[1], upstreams[1], "canaries")], SELDOM)
+    assert roster.members == before
+    assert [who(roster, "m"), roster.subset("canaries").only] == ["a", before[1]]
+    assert [len(each.calls) for each in upstreams] == [1, 1]  # nothing is asked again
+    await roster.replace([one, other], SELDOM)
+    assert who(roster, "m") == "ab"
+    with pytest.raises(UpstreamUnavailable):
+        roster.subset("canaries")
+    await roster.aclose()

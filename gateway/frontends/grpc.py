@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from gateway.core.call import Body, Call, ClientStream, Metadata, Operation, Protocol, Reply
+from gateway.core.call import Body, Call, ClientStream, Operation, Protocol, Reply
 from gateway.core.deadline import Deadline
 from gateway.core.errors import DeadlineExceeded, GatewayError
 from gateway.frontends import grpc_lanes, health, reflection
@@ -19,12 +19,13 @@ from gateway.frontends import request_id as request_ids
 from gateway.frontends.intake import Intake
 from gateway.frontends.serving import Current
 from gateway.wire import oip_grpc, status
+from gateway.wire.http2.grpc_fields import RequestHead
 
 _log = logging.getLogger("gateway.grpc")
 
 _FOR_EVER = 7 * 24 * 3600.0  # seconds; a stream lives as long as its client wants, and a deadline is a number
 
-_Stream = Callable[[ClientStream, Metadata, str, Deadline], Awaitable[Reply]]
+_Stream = Callable[[ClientStream, Call], Awaitable[Reply]]
 
 
 class GrpcFrontend:
@@ -55,24 +56,23 @@ class GrpcFrontend:
         """Whether the method at `path` is a stream; None where there is no such method."""
         return self._streaming.get(path)
 
-    async def unary(self, path: str, message: Body, metadata: Metadata, timeout: float | None) -> Reply:
+    async def unary(self, head: RequestHead, message: Body, peer: str) -> Reply:
         """Answer one request; all that goes wrong is an answer too.
 
         Args:
-            path: the method's, one that `streaming` says False of.
+            head: what its headers say; of its path, `streaming` says False.
             message: the request message, whole and decompressed.
-            metadata: the client's own; keys in lower case, `-bin` values decoded.
-            timeout: seconds that the client waits, None for ever.
+            peer: the client's address; empty if it is not known.
 
         Returns:
             the status, the response message and the trailing metadata.
         """
-        request_id = request_ids.request_id(metadata)
+        request_id = request_ids.request_id(head.metadata)
         try:
-            if path == health.CHECK:
-                reply = await self._health.check(message, metadata, request_id, timeout)
+            if head.path == health.CHECK:
+                reply = await self._health.check(_opened(head, request_id, peer), message)
             else:
-                reply = await self._answer(path, message, metadata, request_id, timeout)
+                reply = await self._answer(head, message, request_id, peer)
         except GatewayError as error:
             reply = status.grpc_reply(error)
         except Exception as error:
@@ -80,17 +80,15 @@ class GrpcFrontend:
             reply = status.grpc_reply(error)
         return request_ids.identified(reply, request_id)
 
-    async def _answer(
-        self, path: str, message: Body, metadata: Metadata, request_id: str, timeout: float | None
-    ) -> Reply:
+    async def _answer(self, head: RequestHead, message: Body, request_id: str, peer: str) -> Reply:
         serving, intake = self._current.serving, self._intake
-        operation, line = self._operations[path]
-        head = oip_grpc.read_head(path, message, serving.admin.shared_memory)
+        operation, line = self._operations[head.path]
+        about = oip_grpc.read_head(head.path, message, serving.admin.shared_memory)
         if operation is Operation.SERVER_LIVE:
             return Reply(status.OK, body=oip_grpc.LIVE)  # the gateway's own, as over HTTP
         if operation is Operation.SERVER_READY and intake.leaving:
             return Reply(status.OK)  # an empty ServerReadyResponse says no
-        seconds = serving.limits.deadline_seconds
+        seconds, timeout = serving.limits.deadline_seconds, head.timeout
         if timeout is not None and timeout < seconds:
             seconds = timeout
         intake.enter()
@@ -100,36 +98,35 @@ class GrpcFrontend:
                     protocol=Protocol.GRPC,
                     operation=operation,
                     line=line,
-                    model=head.model,
-                    version=head.version,
+                    model=about.model,
+                    version=about.version,
                     request_id=request_id,
-                    metadata=metadata,
+                    metadata=head.metadata,
                     body=message,
                     head_len=len(message),
                     deadline=Deadline.after(seconds),
-                    sequence=head.sequence,
+                    sequence=about.sequence,
+                    peer=peer,
                 )
             )
         finally:
             intake.leave()
 
-    async def stream(self, path: str, client: ClientStream, metadata: Metadata, timeout: float | None) -> Reply:
+    async def stream(self, head: RequestHead, client: ClientStream, peer: str) -> Reply:
         """Serve one stream to its end; all that goes wrong is an end too.
 
         Args:
-            path: the method's, one that `streaming` says True of.
+            head: what its headers say; of its path, `streaming` says True.
             client: the client's end.
-            metadata: as in `unary`.
-            timeout: seconds that the client lets it live, None for ever.
+            peer: as in `unary`.
 
         Returns:
             the status and the trailing metadata.
         """
-        request_id = request_ids.request_id(metadata)
-        deadline = Deadline.after(_FOR_EVER if timeout is None else timeout)
+        request_id = request_ids.request_id(head.metadata)
         try:
-            async with asyncio.timeout(timeout):
-                reply = await self._streams[path](client, metadata, request_id, deadline)
+            async with asyncio.timeout(head.timeout):
+                reply = await self._streams[head.path](client, _opened(head, request_id, peer))
         except TimeoutError:
             reply = status.grpc_reply(DeadlineExceeded("the time that the client gave this stream is up"))
         except GatewayError as error:
@@ -139,22 +136,27 @@ class GrpcFrontend:
             reply = status.grpc_reply(error)
         return request_ids.identified(reply, request_id)
 
-    async def _infer(self, client: ClientStream, metadata: Metadata, request_id: str, deadline: Deadline) -> Reply:
+    async def _infer(self, client: ClientStream, call: Call) -> Reply:
         """ModelStreamInfer."""
-        call = Call(
-            protocol=Protocol.GRPC,
-            operation=Operation.STREAM_INFER,
-            line=grpc_lanes.PATH.encode(),
-            model="",
-            version="",
-            request_id=request_id,
-            metadata=metadata,
-            body=b"",
-            head_len=0,
-            deadline=deadline,
-        )
         self._intake.enter()
         try:
             return await grpc_lanes.Lanes(self._current, client, call, self._intake).run()
         finally:
             self._intake.leave()
+
+
+def _opened(head: RequestHead, request_id: str, peer: str) -> Call:
+    """What is known of a stream when it opens, before its messages."""
+    return Call(
+        protocol=Protocol.GRPC,
+        operation=Operation.STREAM_INFER,
+        line=head.path.encode(),
+        model="",
+        version="",
+        request_id=request_id,
+        metadata=head.metadata,
+        body=b"",
+        head_len=0,
+        deadline=Deadline.after(_FOR_EVER if head.timeout is None else head.timeout),
+        peer=peer,
+    )

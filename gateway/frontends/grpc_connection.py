@@ -9,6 +9,7 @@ from gateway.core.call import Metadata, Reply
 from gateway.core.errors import DeadlineExceeded, GatewayError
 from gateway.frontends import request_id as request_ids
 from gateway.frontends.grpc_stream import GrpcCall, StreamingCall, UnaryCall
+from gateway.frontends.peer import address_of
 from gateway.wire import status
 from gateway.wire.http2 import frames, grpc_fields
 from gateway.wire.http2.connection import Connection, opening
@@ -33,11 +34,15 @@ class GrpcConnection(Connection[GrpcCall], asyncio.BufferedProtocol):
 
     Args:
         listener: whose connection it is; also lends the buffer that bytes are received in.
+
+    Attributes:
+        peer: the client's address.
     """
 
     def __init__(self, listener: GrpcListener) -> None:
         super().__init__(listener.limits.max_header_bytes, listener.loop.time)
         self.listener = listener
+        self.peer = ""
         self.idle = 0.0  # seconds without a byte, as the listener's clock sees it
         self._decoder: Decoder[RequestHead | None] = Decoder(listener.limits.max_header_bytes, _interpret)
         self._transport: asyncio.Transport | None = None
@@ -51,6 +56,7 @@ class GrpcConnection(Connection[GrpcCall], asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say our settings."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without inheriting from it
+        self.peer = address_of(transport)
         self._outbox = Outbox(self._transport, self.listener.loop.call_soon)
         self.write, self.writelines = self._outbox.write, self._outbox.writelines
         self.write(opening(self.listener.limits.max_header_bytes, MAX_STREAMS))

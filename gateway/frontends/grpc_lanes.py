@@ -7,6 +7,9 @@ each lane is a stream of its own through the chain of policies, and the response
 - A lane that fails tells the client so, once for each request that is lost, and the stream goes on (Triton's own way),
   unless the client asked for gRPC errors: then the stream ends with the status. The next message of the same kind opens
   a new lane.
+- When another configuration holds, or other weights, a lane without a request that waits for its first answer is followed
+  by a new one, so that an open stream does not hold on to rules and targets that are gone. A sequence stays in its lane,
+  and so does a client that never stops to wait for an answer.
 - Everything has a bound: lanes, messages that wait in one, their bytes, requests that are remembered. Who comes to a
   bound is read no further, which the client feels as flow control, or is told so.
 """
@@ -23,7 +26,7 @@ from msgspec.structs import replace
 from gateway.core.call import Body, Call, ClientStream, Metadata, Reply
 from gateway.core.errors import ClientGone, GatewayError, InvalidRequest, Overloaded, UpstreamBroken
 from gateway.frontends.intake import Intake
-from gateway.frontends.serving import Current
+from gateway.frontends.serving import Current, Serving
 from gateway.wire import oip_grpc, oip_stream, status
 from gateway.wire.redact import redact
 
@@ -70,6 +73,11 @@ class _Owed:
             if more:
                 self._begun.append(request_id)
 
+    @property
+    def settled(self) -> bool:
+        """Whether every request has had its first answer."""
+        return not self._asked
+
     def all(self) -> list[str]:
         return [*self._begun, *self._asked]
 
@@ -86,9 +94,11 @@ class _Lane:
         closing: whether no more messages will come.
         said_all: whether the chain has been told so.
         ended: whether nobody reads the lane any more.
+        serving: what it is served with.
     """
 
-    def __init__(self, send: Callable[[Body], Awaitable[None]], hold: Callable[[int], None]) -> None:
+    def __init__(self, send: Callable[[Body], Awaitable[None]], hold: Callable[[int], None], serving: Serving) -> None:
+        self.serving = serving
         self._send = send
         self._hold = hold
         self._queue: asyncio.Queue[Body | None] = asyncio.Queue(_QUEUED)
@@ -210,6 +220,10 @@ class Lanes:
         key = (head.model, head.version, head.sequence.id if head.sequence is not None else None)
         while True:
             lane = self._lanes.get(key)
+            if lane is not None and lane.serving is not self._current.serving and key[2] is None and lane.owed.settled:
+                del self._lanes[key]  # it goes on until what it has begun to answer is complete
+                await lane.close()
+                lane = None
             if lane is None and self._running < self._most:
                 return self._open(key, head, tasks)
             if lane is not None and not lane.closing:
@@ -224,7 +238,7 @@ class Lanes:
             await self._vacated.wait()
 
     def _open(self, key: _Key, head: oip_grpc.Head, tasks: asyncio.TaskGroup) -> _Lane:
-        lane = self._lanes[key] = _Lane(self._send, self._hold)
+        lane = self._lanes[key] = _Lane(self._send, self._hold, self._current.serving)
         call = replace(self._call, model=head.model, version=head.version, sequence=head.sequence)
         self._running += 1
         tasks.create_task(self._serve(key, lane, call), name="gRPC lane")
@@ -236,7 +250,8 @@ class Lanes:
             try:
                 reply = await self._ask(call, lane)
             finally:
-                del self._lanes[key]
+                if self._lanes.get(key) is lane:
+                    del self._lanes[key]
                 lane.end()
                 self._vacated.set()
             if reply.status == status.OK and not lane.said_all:
@@ -251,7 +266,7 @@ class Lanes:
 
     async def _ask(self, call: Call, lane: _Lane) -> Reply:
         try:
-            return await self._current.serving.chain.stream(call, lane)
+            return await lane.serving.chain.stream(call, lane)
         except ClientGone:
             raise
         except GatewayError as error:

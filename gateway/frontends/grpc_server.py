@@ -8,10 +8,11 @@ import socket
 from typing import Protocol
 
 from gateway.config import LimitsSection
-from gateway.core.call import Body, ClientStream, Metadata, Reply
+from gateway.core.call import Body, ClientStream, Reply
 from gateway.frontends.grpc_connection import GrpcConnection
 from gateway.frontends.intake import Intake
 from gateway.frontends.serving import Current
+from gateway.wire.http2.grpc_fields import RequestHead
 
 _BUFFER = 2**18
 _BACKLOG = 2048
@@ -24,11 +25,11 @@ class Frontend(Protocol):
         """Whether the method at `path` takes and gives streams; None if there is no such method."""
         ...
 
-    async def unary(self, path: str, message: Body, metadata: Metadata, timeout: float | None) -> Reply:
+    async def unary(self, head: RequestHead, message: Body, peer: str) -> Reply:
         """Answer a call of one message."""
         ...
 
-    async def stream(self, path: str, client: ClientStream, metadata: Metadata, timeout: float | None) -> Reply:
+    async def stream(self, head: RequestHead, client: ClientStream, peer: str) -> Reply:
         """Serve a stream, and say how it ended."""
         ...
 

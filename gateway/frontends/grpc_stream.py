@@ -139,9 +139,8 @@ class UnaryCall(GrpcCall):
             self.begin()
 
     async def _serve(self) -> Reply:
-        head = self.head
         assert self.body is not None  # noqa: S101 - on_end saw to it
-        return await self.connection.listener.frontend.unary(head.path, self.body, head.metadata, head.timeout)
+        return await self.connection.listener.frontend.unary(self.head, self.body, self.connection.peer)
 
 
 class StreamingCall(GrpcCall):
@@ -234,8 +233,7 @@ class StreamingCall(GrpcCall):
         self.current = 0
 
     async def _serve(self) -> Reply:
-        head = self.head
-        return await self.connection.listener.frontend.stream(head.path, self, head.metadata, head.timeout)
+        return await self.connection.listener.frontend.stream(self.head, self, self.connection.peer)
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

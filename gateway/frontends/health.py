@@ -16,7 +16,7 @@ import logging
 
 from msgspec.structs import replace
 
-from gateway.core.call import Body, Call, ClientStream, Metadata, Operation, Protocol, Reply
+from gateway.core.call import Body, Call, ClientStream, Operation, Reply
 from gateway.core.deadline import Deadline
 from gateway.core.errors import GatewayError, InvalidRequest, ShuttingDown
 from gateway.frontends.intake import Intake
@@ -66,25 +66,31 @@ class Health:
         self._intake = intake
         self._every = every
 
-    async def check(self, message: Body, metadata: Metadata, request_id: str, timeout: float | None) -> Reply:
+    async def check(self, asked: Call, message: Body) -> Reply:
         """Answer whether a service is serving; NOT_FOUND for one that does not exist.
+
+        Args:
+            asked: who asks, and until when the answer is waited for.
+            message: the HealthCheckRequest.
 
         Raises:
             GatewayError: the request cannot be read.
         """
         seconds = self._current.serving.limits.deadline_seconds
-        if timeout is not None:
-            seconds = min(seconds, timeout)
         try:
-            state = await self._state(message, metadata, request_id, seconds)
+            state = await self._state(asked, message, min(seconds, asked.deadline.remaining()))
         except _Refused as refused:
             return refused.reply
         if state == SERVICE_UNKNOWN:
             return Reply(status.NOT_FOUND, message="there is no such service; ask for a model's name, or for none")
         return Reply(status.OK, body=state)
 
-    async def watch(self, client: ClientStream, metadata: Metadata, request_id: str, deadline: Deadline) -> Reply:
+    async def watch(self, client: ClientStream, asked: Call) -> Reply:
         """Tell the client how a service is, and again whenever that changes, until one of the two goes.
+
+        Args:
+            client: the client's end.
+            asked: as in `check`.
 
         Raises:
             GatewayError: the request cannot be read, the client went away or its time is up.
@@ -94,9 +100,9 @@ class Health:
             raise InvalidRequest("the request has no message; send one HealthCheckRequest")
         await client.start(())
         told = b""
-        while not deadline.expired:
+        while not asked.deadline.expired:
             try:
-                state = await self._state(message, metadata, request_id, _PATIENCE)
+                state = await self._state(asked, message, _PATIENCE)
             except _Refused as refused:
                 return refused.reply
             if state != told:
@@ -107,7 +113,7 @@ class Health:
             await asyncio.sleep(self._every)
         return Reply(status.DEADLINE_EXCEEDED, message="the time of this watch is up")
 
-    async def _state(self, message: Body, metadata: Metadata, request_id: str, seconds: float) -> bytes:
+    async def _state(self, asked: Call, message: Body, seconds: float) -> bytes:
         """SERVING, NOT_SERVING or SERVICE_UNKNOWN.
 
         Raises:
@@ -119,14 +125,12 @@ class Health:
             return NOT_SERVING
         if head.model in ("", oip_grpc.SERVICE):
             head, message = oip_grpc.Head(), b""
-        call = Call(
-            protocol=Protocol.GRPC,
+        call = replace(
+            asked,
             operation=Operation.MODEL_READY if head.model else Operation.SERVER_READY,
             line=(_MODEL_READY if head.model else _SERVER_READY).encode(),
             model=head.model,
             version=head.version,
-            request_id=request_id,
-            metadata=metadata,
             body=message,
             head_len=len(message),
             deadline=Deadline.after(seconds),

@@ -13,8 +13,8 @@ from functools import lru_cache
 
 from gateway.core.call import Body, Call, ClientStream, Metadata, Operation, Protocol, Reply
 from gateway.core.deadline import Deadline
-from gateway.core.errors import GatewayError, InvalidRequest, RequestTooLarge
-from gateway.frontends import http_head
+from gateway.core.errors import GatewayError, InvalidRequest, RequestTooLarge, UnknownRoute
+from gateway.frontends import cors, http_head
 from gateway.frontends import request_id as request_ids
 from gateway.frontends.http_head import RequestHead
 from gateway.frontends.intake import Intake
@@ -27,6 +27,8 @@ _log = logging.getLogger("gateway.http")
 
 _LIVE = Reply(200)
 _NOT_READY = Reply(400, ((b"content-type", b"application/json"),), b'{"error":"this gateway is stopping"}')
+_NOT_FOUND = status.http_reply(UnknownRoute("Not Found"))
+_PROTOCOL = b"/v2/"  # what its paths begin with, behind a prefix
 _OF_THE_GATEWAY = (Operation.SERVER_LIVE, Operation.SERVER_READY)  # asked of it while it stops, too
 _IN_A_THREAD = 64 * 2**10  # a compressed body of more bytes than this is not worth stopping everybody else for
 _ANNOUNCED = 64 * 2**10  # bytes of a body that are taken for sent once they are announced
@@ -39,7 +41,10 @@ class Plan:
 
     Attributes:
         head: the request's head.
+        prefix: what stands before the protocol's own path; if that is not served, nothing else of this counts.
         route: what is asked for; None for a page.
+        model: the model that the path is about, even if it is refused; empty for none.
+        preflight: whether a browser asks what a web page may do.
         encoding: of the body.
         timeout: seconds that the client gives it; None for the configured default.
         refusal: the answer, if it is refused whatever the body holds.
@@ -48,7 +53,20 @@ class Plan:
         streams: whether the answer comes bit by bit.
     """
 
-    __slots__ = ("encoding", "head", "metadata", "refusal", "request_id", "route", "streams", "timeout")
+    __slots__ = (
+        "_origin",
+        "encoding",
+        "head",
+        "metadata",
+        "model",
+        "prefix",
+        "preflight",
+        "refusal",
+        "request_id",
+        "route",
+        "streams",
+        "timeout",
+    )
 
     def __init__(self, head: RequestHead) -> None:
         self.head = head
@@ -59,14 +77,29 @@ class Plan:
         self.request_id = request_ids.given(head.headers)
         self.metadata = head.headers
         self.streams = False
-        if head.path == b"/v2" or head.path.startswith(b"/v2/"):
+        self.prefix = self.model = ""
+        self.preflight = head.method == b"OPTIONS" and cors.is_preflight(head)
+        self._origin: bytes | None = None
+        begins = (head.path + b"/").find(_PROTOCOL)
+        if begins >= 0:
+            path = head.path[begins:]
+            self.prefix = head.path[:begins].decode("latin-1")
             try:
-                self._read(head)
+                self._read(head, path)
             except GatewayError as error:
                 self.refusal = status.http_reply(error)
+                self.model = cors.model_of(path)
 
-    def _read(self, head: RequestHead) -> None:
-        self.route = oip_http.match(head.method, head.path)
+    @property
+    def origin(self) -> bytes:
+        """The origin of the web page that asks; empty for none."""
+        if self._origin is None:
+            self._origin = cors.origin_of(self.head.headers)
+        return self._origin
+
+    def _read(self, head: RequestHead, path: bytes) -> None:
+        self.route = oip_http.match(head.method, path)
+        self.model = self.route.model
         self.timeout = _timeout(head.headers)
         self.encoding = oip_http.content_encoding(head.headers)
         if self.encoding != "identity":
@@ -83,20 +116,24 @@ class Request:
         request_id: its name.
         deadline: when its client stops waiting.
         serving: what it is served with, from its beginning to its end.
+        peer: the client's address.
+        cors: the header lines of its reply that let a web page read it.
         max_body: most bytes of its body.
         held: bytes of its body that the intake counts.
         entered: whether the intake counts it.
     """
 
-    __slots__ = ("deadline", "entered", "head", "held", "max_body", "plan", "request_id", "serving")
+    __slots__ = ("cors", "deadline", "entered", "head", "held", "max_body", "peer", "plan", "request_id", "serving")
 
-    def __init__(self, plan: Plan, serving: Serving) -> None:
+    def __init__(self, plan: Plan, serving: Serving, peer: str) -> None:
         self.plan = plan
         self.head = plan.head
         self.request_id = plan.request_id or request_ids.new()
         seconds = serving.limits.deadline_seconds
         self.deadline = Deadline.after(seconds if plan.timeout is None else min(plan.timeout, seconds))
         self.serving = serving
+        self.peer = peer
+        self.cors = b"" if serving.cors is None else serving.cors.lines(plan.model, plan.origin)
         self.max_body = serving.http.max_body_bytes
         self.held = 0
         self.entered = False
@@ -115,20 +152,27 @@ class HttpFrontend:
         self._intake = intake
         self._remembered = lru_cache(_REMEMBERED)(_plan)
 
-    def open(self, raw: bytes) -> Request:
-        """The request that begins with this head, up to and with its empty line.
+    def open(self, raw: bytes, peer: str = "") -> Request:
+        """The request that begins with this head.
+
+        Args:
+            raw: the head, up to and with its empty line.
+            peer: the client's address; empty if it is not known.
 
         Raises:
             HttpError: the head is not HTTP.
         """
         plan = self._remembered(raw) if len(raw) <= _MEMORABLE else _plan(raw)
-        return Request(plan, self._current.serving)
+        return Request(plan, self._current.serving, peer)
 
     def admit(self, request: Request) -> Reply | None:
         """Decide whether the request is worth receiving, and give its announced body room; else the answer to it."""
-        plan = request.plan
+        plan, serving = request.plan, request.serving
+        if plan.prefix and plan.prefix not in serving.prefixes:
+            return _NOT_FOUND
         if plan.refusal is not None:
-            return plan.refusal
+            asked = plan.preflight and serving.cors is not None and serving.cors.preflight(plan.model, plan.origin)
+            return asked or plan.refusal
         try:
             if plan.route is not None and plan.route.operation not in _OF_THE_GATEWAY:
                 self._intake.enter()
@@ -216,6 +260,8 @@ class HttpFrontend:
             head_len,
             request.deadline,
             sequence,
+            peer=request.peer,
+            prefix=plan.prefix,
         )
         if client is not None:
             return await serving.chain.stream(call, client)

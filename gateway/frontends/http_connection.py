@@ -143,7 +143,7 @@ class ClientConnection(WritingConnection):
             if end <= 3:
                 self._partial(data, limits.head_seconds)
                 return b""
-            request = shared.frontend.open(data[:end])
+            request = shared.frontend.open(data[:end], self.peer)
         except HttpError as error:
             self._refuse(error)
             return b""
@@ -232,9 +232,8 @@ class ClientConnection(WritingConnection):
     async def _answer(self, request: Request, body: Body) -> None:
         client: HttpStream | None = None
         if request.plan.streams:
-            client = HttpStream(
-                self, request, b"" if self._keeps(request) and not request.head.old else http_reply.CLOSE
-            )
+            line = b"" if self._keeps(request) and not request.head.old else http_reply.CLOSE
+            client = HttpStream(self, request, line + request.cors)
         if request.plan.route is None:
             reply = await asgi.respond(self.shared.pages, request.head, body, self.shared.server)
         else:
@@ -261,7 +260,7 @@ class ClientConnection(WritingConnection):
         """Answer; `unread` says that the client is still sending the request's body."""
         keep = self._keeps(request) and not unread
         line = (http_reply.KEEP_ALIVE if request.head.old else b"") if keep else http_reply.CLOSE
-        self.write_reply(reply, request.request_id, line, bodiless=request.head.method == b"HEAD")
+        self.write_reply(reply, request.request_id, line + request.cors, bodiless=request.head.method == b"HEAD")
         if unread:
             self._leave()
             self._end_lingering(_LINGER * request.max_body)

@@ -13,34 +13,36 @@ KEEP_ALIVE = b"connection: keep-alive\r\n"
 
 LAST_CHUNK = b"0\r\n\r\n"
 
+_NO_CONTENT = HTTPStatus.NO_CONTENT.value  # has no body, and may not say how long it is
+
 _STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 
 
-def head(reply: Reply, request_id: str, connection: bytes) -> bytes:
+def head(reply: Reply, request_id: str, lines: bytes) -> bytes:
     """The head of a whole reply.
 
     Args:
         reply: what to answer.
         request_id: goes with every reply.
-        connection: one of the lines above, or nothing.
+        lines: more of the head: one of the lines above, and whatever else goes with it.
     """
-    return b"%b%bcontent-length: %d\r\nx-request-id: %b\r\n%b\r\n" % (
+    return b"%b%b%bx-request-id: %b\r\n%b\r\n" % (
         status_line(reply.status),
         b"".join([b"%b: %b\r\n" % pair for pair in reply.metadata]),
-        len(reply.body),
+        b"" if reply.status == _NO_CONTENT else b"content-length: %d\r\n" % len(reply.body),
         request_id.encode(),
-        connection,
+        lines,
     )
 
 
-def stream_head(reply: Reply, request_id: str, connection: bytes, chunked: bool) -> bytes:
+def stream_head(reply: Reply, request_id: str, lines: bytes, chunked: bool) -> bytes:
     """The head of a reply whose body comes bit by bit: in chunks, or until the connection ends."""
     return b"%b%b%bx-request-id: %b\r\n%b\r\n" % (
         status_line(reply.status),
         b"".join([b"%b: %b\r\n" % pair for pair in reply.metadata]),
         b"transfer-encoding: chunked\r\n" if chunked else b"",
         request_id.encode(),
-        connection,
+        lines,
     )
 
 

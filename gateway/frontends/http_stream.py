@@ -34,16 +34,16 @@ class HttpStream:
     Args:
         sink: the client's connection.
         request: what is answered.
-        connection: the header line that says what becomes of the connection, or nothing.
+        lines: further header lines, such as what becomes of the connection.
 
     Attributes:
         started: whether the client has been told 200 already.
     """
 
-    def __init__(self, sink: Sink, request: Request, connection: bytes) -> None:
+    def __init__(self, sink: Sink, request: Request, lines: bytes) -> None:
         self._sink = sink
         self._request = request
-        self._connection = connection
+        self._lines = lines
         self._chunked = not request.head.old
         self.started = False
 
@@ -56,7 +56,7 @@ class HttpStream:
         self._check()
         self.started = True
         head = http_reply.stream_head(
-            Reply(200, metadata), self._request.request_id, self._connection, chunked=self._chunked
+            Reply(200, metadata), self._request.request_id, self._lines, chunked=self._chunked
         )
         self._sink.write(head)
 

@@ -10,6 +10,7 @@ from gateway.alarm import NEVER
 from gateway.core.call import Body, Reply
 from gateway.frontends import http_reply
 from gateway.frontends.http_shared import Shared
+from gateway.frontends.peer import address_of
 
 _SMALL = 16 * 2**10  # a reply of fewer bytes is copied behind its head: cheaper than a second buffer for the kernel
 
@@ -24,10 +25,11 @@ class WritingConnection(asyncio.BufferedProtocol):
         due: when `ring` is to be called.
         gone: whether the client is.
         paused: whether the client reads too slowly for more.
+        peer: the client's address.
         answering: whether anything of the reply under way has been sent.
     """
 
-    __slots__ = ("_drained", "_unsent", "answering", "due", "gone", "paused", "shared", "transport")
+    __slots__ = ("_drained", "_unsent", "answering", "due", "gone", "paused", "peer", "shared", "transport")
 
     def __init__(self, shared: Shared) -> None:
         self.shared = shared
@@ -35,6 +37,7 @@ class WritingConnection(asyncio.BufferedProtocol):
         self.due = NEVER
         self.gone = False
         self.paused = False
+        self.peer = ""
         self.answering = False
         self._drained: asyncio.Future[None] | None = None
         self._unsent = 0
@@ -42,6 +45,7 @@ class WritingConnection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has come."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is one without inheriting from it
+        self.peer = address_of(transport)
         self.shared.connections.add(self)
         self.shared.alarm.add(self)
         self.wait_idle()
@@ -71,16 +75,16 @@ class WritingConnection(asyncio.BufferedProtocol):
         else:
             self.transport.writelines(parts)
 
-    def write_reply(self, reply: Reply, request_id: str, connection: bytes, bodiless: bool = False) -> None:
+    def write_reply(self, reply: Reply, request_id: str, lines: bytes, bodiless: bool = False) -> None:
         """Send a whole reply.
 
         Args:
             reply: what to answer.
             request_id: goes with it.
-            connection: the header line that says what becomes of the connection, or nothing.
+            lines: further header lines, such as what becomes of the connection.
             bodiless: whether the head alone is sent, as HEAD wants it.
         """
-        head, body = http_reply.head(reply, request_id, connection), reply.body
+        head, body = http_reply.head(reply, request_id, lines), reply.body
         if not body or bodiless:
             self.write(head)
         elif len(body) <= _SMALL:

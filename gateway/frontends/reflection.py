@@ -14,8 +14,7 @@ import logging
 from importlib import import_module
 from typing import Any
 
-from gateway.core.call import Body, ClientStream, Metadata, Reply
-from gateway.core.deadline import Deadline
+from gateway.core.call import Body, Call, ClientStream, Reply
 from gateway.core.errors import MalformedMessage, UnsupportedFeature
 from gateway.wire import oip_grpc, status
 
@@ -40,7 +39,7 @@ class Reflection:
     def __init__(self) -> None:
         self._catalog: _Catalog | None = None
 
-    async def serve(self, client: ClientStream, metadata: Metadata, request_id: str, deadline: Deadline) -> Reply:  # noqa: ARG002 - the signature of every stream
+    async def serve(self, client: ClientStream, asked: Call) -> Reply:  # noqa: ARG002 - the signature of every stream
         """Answer each of the client's questions.
 
         Raises:

@@ -13,6 +13,7 @@ from gateway.frontends.intake import Intake
 from gateway.frontends.serving import Current, Serving
 from gateway.upstreams.fake import FakeUpstream
 from gateway.wire.http2 import frames, grpc_fields
+from gateway.wire.http2.grpc_fields import RequestHead
 from gateway.wire.http2.hpack import Decoder, literal
 
 UNARY, STREAMING = "/test.Echo/Unary", "/test.Echo/Stream"
@@ -27,6 +28,7 @@ class EchoFrontend:
         waiting: how many calls wait at the gate.
         metadata: what the last call brought.
         timeout: seconds that the last call's client gave it.
+        peer: where the last call came from.
     """
 
     def __init__(self) -> None:
@@ -36,12 +38,13 @@ class EchoFrontend:
         self.waiting = 0
         self.metadata: Metadata = ()
         self.timeout: float | None = None
+        self.peer = ""
 
     def streaming(self, path: str) -> bool | None:
         return {UNARY: False, STREAMING: True}.get(path)
 
-    async def unary(self, path: str, message: Body, metadata: Metadata, timeout: float | None) -> Reply:
-        self.metadata, self.timeout = metadata, timeout
+    async def unary(self, head: RequestHead, message: Body, peer: str) -> Reply:
+        self.metadata, self.timeout, self.peer = head.metadata, head.timeout, peer
         self.waiting += 1
         try:
             await self.gate.wait()
@@ -56,7 +59,8 @@ class EchoFrontend:
             return Reply(5, ((b"retry-after", b"1"),), message="100 % n\u00f6")
         return Reply(0, ((b"seen-bin", b"\x00\xff"),), message)
 
-    async def stream(self, path: str, client: ClientStream, metadata: Metadata, timeout: float | None) -> Reply:
+    async def stream(self, head: RequestHead, client: ClientStream, peer: str) -> Reply:
+        self.peer = peer
         count = 0
         try:
             await client.start(((b"begun", b"yes"),))

@@ -11,13 +11,15 @@ import grpc.aio
 from tritonclient.grpc import service_pb2
 
 from gateway.config import AdminSection, Config, LimitsSection
-from gateway.core.call import Body, Call, ClientStream, Metadata, Reply
+from gateway.core.call import Body, Call, ClientStream, Metadata, Operation, Protocol, Reply
+from gateway.core.deadline import Deadline
 from gateway.core.errors import ClientGone
 from gateway.core.policy import Chain, Policy, fold
 from gateway.frontends.grpc import GrpcFrontend
 from gateway.frontends.grpc_server import GrpcListener
 from gateway.frontends.intake import Intake
 from gateway.frontends.serving import Current, Serving
+from gateway.wire.http2.grpc_fields import RequestHead
 
 T = TypeVar("T")
 
@@ -51,6 +53,28 @@ def response(message: Body, final: bool | None = None) -> bytes:
     if final is not None:
         answer.infer_response.parameters["triton_final_response"].bool_param = final
     return bytes(answer.SerializeToString())
+
+
+def headed(path: str, metadata: Metadata = (), timeout: float | None = None) -> RequestHead:
+    """What the headers of a well-formed request say."""
+    return RequestHead(path, metadata, timeout, "identity", 0, "")
+
+
+def opened(seconds: float = 60, metadata: Metadata = (), peer: str = "") -> Call:
+    """A stream that has just opened."""
+    return Call(
+        protocol=Protocol.GRPC,
+        operation=Operation.STREAM_INFER,
+        line=b"",
+        model="",
+        version="",
+        request_id="an-id",
+        metadata=metadata,
+        body=b"",
+        head_len=0,
+        deadline=Deadline.after(seconds),
+        peer=peer,
+    )
 
 
 class ScriptedClient:

@@ -13,11 +13,12 @@ import uvloop
 from gateway.config import Config, load
 from gateway.core.call import Call, ClientStream, Reply
 from gateway.core.policy import fold
+from gateway.frontends.cors import Cors
 from gateway.frontends.http import HttpFrontend
 from gateway.frontends.http_server import HttpListener
 from gateway.frontends.intake import Intake
 from gateway.frontends.pages import pages
-from gateway.frontends.serving import Current, Serving
+from gateway.frontends.serving import Current, Serving, prefixes
 from gateway.upstreams.base import Upstream
 
 BOTH_LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -131,7 +132,18 @@ def config(*overrides: str) -> Config:
 
 def current(upstream: Upstream, *overrides: str) -> Current:
     loaded = config(*overrides)
-    return Current(Serving(fold([], upstream), loaded.http, loaded.grpc, loaded.limits, loaded.admin))
+    traffic = loaded.traffic
+    return Current(
+        Serving(
+            fold([], upstream),
+            loaded.http,
+            loaded.grpc,
+            loaded.limits,
+            loaded.admin,
+            prefixes=prefixes(traffic),
+            cors=Cors.of(traffic),
+        )
+    )
 
 
 @contextlib.asynccontextmanager

@@ -20,6 +20,7 @@ from tests.gateway.frontends.grpc_doubles import (
     GrpcGateway,
     ScriptedClient,
     calling,
+    headed,
     in_shared_memory,
     request,
     until,
@@ -72,14 +73,14 @@ def path(method: str) -> str:
 
 
 async def unary(frontend: GrpcFrontend, method: str, message: bytes = b"", timeout: float | None = None) -> Reply:
-    return await within(frontend.unary(path(method), message, (), timeout))
+    return await within(frontend.unary(headed(path(method), timeout=timeout), message, ""))
 
 
 async def test_an_inference_goes_on_byte_for_byte(frontend: GrpcFrontend, triton: EchoTriton) -> None:
     message = bytearray(request("a", "7", sequence_id=5, sequence_start=True))
     metadata = ((b"x-request-id", b"mine"), (b"traceparent", b"00-1"))
 
-    reply = await frontend.unary(INFER, message, metadata, None)
+    reply = await frontend.unary(headed(INFER, metadata), message, "10.0.0.7")
 
     assert (reply.status, reply.metadata) == (0, ((b"x-request-id", b"mine"),))
     assert reply.body is message
@@ -87,6 +88,7 @@ async def test_an_inference_goes_on_byte_for_byte(frontend: GrpcFrontend, triton
     assert call.body is message
     assert (call.protocol, call.operation, call.line) == (Protocol.GRPC, Operation.INFER, INFER.encode())
     assert (call.model, call.request_id, call.metadata) == ("a", "mine", metadata)
+    assert call.peer == "10.0.0.7"
     assert call.sequence is not None
     assert (call.sequence.id, call.sequence.start) == ("5", True)
     assert 4 < call.deadline.remaining() <= 5
@@ -129,7 +131,7 @@ async def test_a_gateway_that_leaves_is_not_ready_and_one_that_is_closed_takes_n
     assert (await unary(gateway.frontend, "ServerReady")).status == 0
     refused = await unary(gateway.frontend, "ModelInfer", request("a"))
     assert (refused.status, refused.metadata[0]) == (14, (b"retry-after", b"1"))
-    reply = await gateway.frontend.stream(STREAM, ScriptedClient(), (), None)
+    reply = await gateway.frontend.stream(headed(STREAM), ScriptedClient(), "")
     assert reply.status == 14
 
 
@@ -156,7 +158,7 @@ async def test_every_reply_carries_a_request_id(frontend: GrpcFrontend) -> None:
         await unary(frontend, "ModelInfer", request("a")),
         await unary(frontend, "ModelInfer", request("b")),
         await unary(frontend, "ServerLive"),
-        await frontend.unary("/grpc.health.v1.Health/Check", b"", (), None),
+        await frontend.unary(headed("/grpc.health.v1.Health/Check"), b"", ""),
     ):
         [request_id] = [value for name, value in reply.metadata if name == b"x-request-id"]
         assert len(request_id) == 16
@@ -186,20 +188,20 @@ def test_the_table_is_closed(frontend: GrpcFrontend) -> None:
 
 async def test_a_stream_lives_as_long_as_its_client_says(gateway: GrpcGateway, triton: EchoTriton) -> None:
     client = ScriptedClient(request("a", "1"))
-    reply = await within(gateway.frontend.stream(STREAM, client, (), 0.2))
+    reply = await within(gateway.frontend.stream(headed(STREAM, timeout=0.2), client, ""))
     assert reply.status == 4
     assert triton.open == 0
     assert gateway.intake.requests == 0
 
     client = ScriptedClient(request("a", "1"))
     client.half_close()
-    assert (await within(gateway.frontend.stream(STREAM, client, (), None))).status == 0
+    assert (await within(gateway.frontend.stream(headed(STREAM), client, ""))).status == 0
     assert triton.calls[1].deadline.remaining() > 24 * 3600
 
 
 async def test_a_stream_outlives_a_configuration(gateway: GrpcGateway, triton: EchoTriton) -> None:
     after, client = EchoTriton(), ScriptedClient(request("a", "1"))
-    stream = asyncio.create_task(gateway.frontend.stream(STREAM, client, (), None))
+    stream = asyncio.create_task(gateway.frontend.stream(headed(STREAM), client, ""))
     await client.hears(1)
     gateway.current.serving = replace(gateway.current.serving, chain=Chain(after.infer, after.stream))
     client.say(request("a", "2"))
@@ -212,7 +214,7 @@ async def test_a_stream_outlives_a_configuration(gateway: GrpcGateway, triton: E
 
 
 async def test_a_stream_is_held_until_its_client_is_gone(gateway: GrpcGateway, triton: EchoTriton) -> None:
-    stream = asyncio.create_task(gateway.frontend.stream(STREAM, ScriptedClient(request("a", "1")), (), None))
+    stream = asyncio.create_task(gateway.frontend.stream(headed(STREAM), ScriptedClient(request("a", "1")), ""))
     await until(lambda: triton.open == 1)
     assert gateway.intake.requests == 1
     stream.cancel()
@@ -291,3 +293,22 @@ async def test_tritons_own_client_streams_sequences(gateway: GrpcGateway) -> Non
     assert sorted(heard) == ["7-0", "7-1", "7-2", "8-0", "8-1", "8-2"]
     assert [name for name in heard if name[0] == "7"] == ["7-0", "7-1", "7-2"]
     assert sorted(call.sequence.id for call in gateway.triton.calls if call.sequence) == ["7", "8"]
+
+
+async def test_every_call_knows_where_it_comes_from_and_what_was_called(
+    gateway: GrpcGateway, triton: EchoTriton
+) -> None:
+    async with gateway, grpc.aio.insecure_channel(gateway.address) as channel:
+        client = calling(channel, STREAM)(metadata=(("host", "elsewhere"),))
+        for model in ("a", "c"):
+            await client.write(request(model, "1"))
+            await within(client.read())
+        await client.done_writing()
+        assert await within(client.read()) is grpc.aio.EOF
+        for method, message in ((INFER, request("a")), ("/grpc.health.v1.Health/Check", b"\x0a\x01a")):
+            asked: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
+            await within(asked(message, metadata=(("host", "elsewhere"),)))
+    assert {call.operation for call in triton.calls} >= {Operation.STREAM_INFER, Operation.INFER, Operation.MODEL_READY}
+    assert {call.peer for call in triton.calls} == {"127.0.0.1"}
+    hosts = [value.decode() for call in triton.calls for name, value in call.metadata if name == b"host"]
+    assert hosts == [gateway.address] * len(triton.calls)

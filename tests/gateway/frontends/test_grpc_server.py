@@ -73,7 +73,9 @@ async def test_many_calls_at_a_time(channel: grpc.aio.Channel) -> None:
 async def test_metadata_and_timeout_reach_the_front_end(channel: grpc.aio.Channel, served: Served) -> None:
     call = unary(channel)(b"", metadata=(("key", "value"), ("key-bin", b"\xff\x00")), timeout=60)
     await call
-    assert served.frontend.metadata == ((b"key", b"value"), (b"key-bin", b"\xff\x00"))
+    host = b"127.0.0.1:%d" % served.port
+    assert served.frontend.metadata == ((b"host", host), (b"key", b"value"), (b"key-bin", b"\xff\x00"))
+    assert served.frontend.peer == "127.0.0.1"
     assert served.frontend.timeout == pytest.approx(60, abs=5)
     assert dict(await call.trailing_metadata()) == {"seen-bin": b"\x00\xff"}
 

@@ -6,13 +6,12 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.core.call import Call, Operation, Reply
-from gateway.core.deadline import Deadline
 from gateway.core.errors import Forbidden, InvalidRequest, UpstreamUnavailable
 from gateway.core.policy import Chain
 from gateway.frontends.health import NOT_SERVING, SERVICE_UNKNOWN, SERVING, Health
 from gateway.frontends.intake import Intake
 from gateway.frontends.serving import Current
-from tests.gateway.frontends.grpc_doubles import EchoTriton, GrpcGateway, ScriptedClient, serving_with, within
+from tests.gateway.frontends.grpc_doubles import EchoTriton, GrpcGateway, ScriptedClient, opened, serving_with, within
 
 YES, NO = Reply(0, body=b"\x08\x01"), Reply(0)
 
@@ -58,7 +57,7 @@ def health(triton: ReadyTriton, intake: Intake) -> Health:
 
 
 async def check(health: Health, service: str) -> Reply:
-    return await health.check(asking(service), (), "an-id", None)
+    return await health.check(opened(), asking(service))
 
 
 @pytest.mark.parametrize("service", ["", "inference.GRPCInferenceService"])
@@ -102,7 +101,7 @@ async def test_who_may_not_ask_gets_the_refusal(health: Health, triton: ReadyTri
     triton.answer = Forbidden("not for you")
     assert await check(health, "here") == Reply(7, message="not for you")
     client = ScriptedClient(asking(""))
-    assert await within(health.watch(client, (), "an-id", Deadline.after(60))) == Reply(7, message="not for you")
+    assert await within(health.watch(client, opened())) == Reply(7, message="not for you")
     assert client.heard == []
 
 
@@ -116,13 +115,13 @@ async def test_a_bug_is_not_serving_and_logged(
 
 async def test_two_services_in_one_question_are_refused(health: Health) -> None:
     with pytest.raises(InvalidRequest):
-        await health.check(asking("here") + asking("elsewhere"), (), "an-id", None)
+        await health.check(opened(), asking("here") + asking("elsewhere"))
 
 
 async def test_a_watch_tells_every_change_once(health: Health, triton: ReadyTriton) -> None:
     client = ScriptedClient(asking("here"))
     client.half_close()
-    watch = asyncio.create_task(health.watch(client, (), "an-id", Deadline.after(60)))
+    watch = asyncio.create_task(health.watch(client, opened()))
     await until_heard(client, [SERVING])
     looked = len(triton.calls)
     await asleep_until(lambda: len(triton.calls) > looked + 3)
@@ -138,11 +137,11 @@ async def test_a_watch_tells_every_change_once(health: Health, triton: ReadyTrit
 
 async def test_a_watch_ends_with_its_time_or_the_gateway(health: Health, intake: Intake) -> None:
     client = ScriptedClient(asking(""))
-    assert (await within(health.watch(client, (), "an-id", Deadline.after(0.05)))).status == 4
+    assert (await within(health.watch(client, opened(0.05)))).status == 4
     intake.close()
     client = ScriptedClient(asking(""))
     with pytest.raises(Exception, match="stopping"):
-        await within(health.watch(client, (), "an-id", Deadline.after(60)))
+        await within(health.watch(client, opened()))
     assert client.heard == [NOT_SERVING]
 
 
@@ -150,7 +149,7 @@ async def test_a_watch_of_nothing_is_refused(health: Health) -> None:
     client = ScriptedClient()
     client.half_close()
     with pytest.raises(InvalidRequest, match="no message"):
-        await within(health.watch(client, (), "an-id", Deadline.after(60)))
+        await within(health.watch(client, opened()))
 
 
 async def until_heard(client: ScriptedClient, states: list[bytes]) -> None:

@@ -44,6 +44,7 @@ async def test_an_inference_reaches_triton_byte_for_byte(client: httpx.AsyncClie
     assert (call.protocol, call.operation, call.model, call.version) == (Protocol.HTTP, Operation.INFER, "echo", "1")
     assert (call.line, call.body, call.head_len) == (b"POST /v2/models/echo/versions/1/infer", body, 13)
     assert (b"x-secret", b"s") in call.metadata
+    assert (call.peer, call.prefix) == ("127.0.0.1", "")
 
 
 async def test_it_serves_the_fake_triton_as_the_application_is_wired(fake_gateway: FakeGateway) -> None:
@@ -73,6 +74,9 @@ async def test_liveness_is_the_gateways_own_and_readiness_ends_first() -> None:
         ("GET", "/v2/nope", 404, {"error": "Not Found"}),
         ("GET", "/v2nope", 404, {"error": "Not Found"}),
         ("GET", "/nope", 404, {"error": "Not Found"}),
+        ("POST", "/team-a/v2/models/echo/infer", 404, {"error": "Not Found"}),
+        ("DELETE", "/team-a/v2", 404, {"error": "Not Found"}),
+        ("OPTIONS", "/v2/models/echo/infer", 405, {"error": "Method Not Allowed"}),
         ("DELETE", "/v2/models/echo/infer", 405, {"error": "Method Not Allowed"}),
         ("DELETE", "/", 405, {"error": "Method Not Allowed"}),
     ],
@@ -225,3 +229,49 @@ async def test_what_it_holds_it_gives_back() -> None:
     frontend.close(request)
     frontend.close(request)
     assert (intake.requests, intake.bytes_held) == (0, 0)
+
+
+PREFIXED = "traffic={routes: [{model: echo, when: {path_prefix: /team-a/eu}}]}"
+
+
+async def test_what_stands_before_the_path_goes_with_the_call_and_not_to_triton() -> None:
+    upstream = Scripted()
+    async with serving(upstream, PREFIXED) as rig, httpx.AsyncClient(trust_env=False) as client:
+        base = f"http://127.0.0.1:{rig.port}/team-a/eu"
+        assert (await client.post(f"{base}/v2/models/echo/infer", content=b"{}")).content == b"{}"
+        assert (await client.get(f"{base}/v2?x=1")).status_code == 200
+        assert (await client.get(f"{base}/v2/health/live")).status_code == 200
+        assert (await client.get(f"{base}/v2/models/echo/nope")).status_code == 404
+        assert (await client.get(f"{base}/v2/models/echo/infer")).status_code == 405
+    infer, server = upstream.calls
+    assert (infer.prefix, infer.line, infer.model) == ("/team-a/eu", b"POST /v2/models/echo/infer", "echo")
+    assert (server.prefix, server.line) == ("/team-a/eu", b"GET /v2")
+
+
+@pytest.mark.parametrize(
+    "path", ["/team-a/v2", "/team-a/eu/x/v2/models/echo", "/team-a/eu/v2x", "//v2", "/team-a//eu/v2", "/team-a/eu/V2"]
+)
+async def test_what_no_route_asks_for_may_not_stand_there(path: str) -> None:
+    upstream = Scripted()
+    async with serving(upstream, PREFIXED) as rig, connected(rig) as client:
+        client.send(b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody" % path.encode(), READY)
+        answer = await client.answer()
+        assert (answer.status, answer.body) == (404, b'{"error":"Not Found"}')
+        assert (await client.answer()).status == 200
+    assert [call.operation for call in upstream.calls] == [Operation.MODEL_READY]
+
+
+async def test_the_first_v2_begins_the_path() -> None:
+    upstream = Scripted()
+    async with serving(upstream, PREFIXED) as rig, connected(rig) as client:
+        client.send(b"GET /team-a/eu/v2/models/v2 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await client.answer()).status == 200
+    assert (upstream.calls[0].model, upstream.calls[0].prefix) == ("v2", "/team-a/eu")
+
+
+async def test_a_new_configuration_says_what_may_stand_before_the_path() -> None:
+    async with serving(Scripted()) as rig, connected(rig) as client:
+        for status, overrides in ((404, ()), (200, (PREFIXED,)), (404, ())):
+            rig.current.serving = current(Scripted(), *overrides).serving
+            client.send(b"GET /team-a/eu/v2 HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await client.answer()).status == status

@@ -17,3 +17,8 @@ def test_a_stream_has_no_length() -> None:
 
 def test_a_status_without_a_phrase_has_none() -> None:
     assert http_reply.status_line(299) == b"HTTP/1.1 299 \r\n"
+
+
+def test_no_content_has_no_length() -> None:
+    head = http_reply.head(Reply(204, ((b"a", b"b"),)), "id", b"vary: origin\r\n")
+    assert head == b"HTTP/1.1 204 No Content\r\na: b\r\nx-request-id: id\r\nvary: origin\r\n\r\n"

@@ -16,7 +16,7 @@ class Transport(asyncio.Transport):
     """Remembers what is written, and sends what it is told to."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__({"peername": ("10.0.0.7", 40000)})
         self.written = b""
         self.unsent = 0
         self.aborts = 0
@@ -44,6 +44,7 @@ async def connection(transport: Transport) -> WritingConnection:
     serves = current(Scripted(), "limits.idle_seconds=30")
     shared = Shared(HttpFrontend(serves, Intake(1000)), pages(), serves, ("127.0.0.1", 80))
     connection = WritingConnection(shared)
+    assert connection.peer == ""
     connection.connection_made(transport)
     return connection
 
@@ -51,6 +52,7 @@ async def connection(transport: Transport) -> WritingConnection:
 async def test_it_is_watched_from_its_beginning_to_its_end(connection: WritingConnection) -> None:
     assert time.monotonic() + 29 < connection.due <= connection.shared.alarm.at + 0.001
     assert connection in connection.shared.connections
+    assert connection.peer == "10.0.0.7"
     connection.connection_lost(None)
     assert connection.gone
     assert connection not in connection.shared.connections

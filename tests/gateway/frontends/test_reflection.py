@@ -10,11 +10,10 @@ from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from gateway.core.call import Reply
-from gateway.core.deadline import Deadline
 from gateway.core.errors import MalformedMessage, UnsupportedFeature
 from gateway.frontends.reflection import PATHS, SERVICES, Reflection
 from gateway.wire import oip_grpc
-from tests.gateway.frontends.grpc_doubles import EchoTriton, GrpcGateway, ScriptedClient, calling, within
+from tests.gateway.frontends.grpc_doubles import EchoTriton, GrpcGateway, ScriptedClient, calling, opened, within
 
 V1, V1ALPHA = PATHS
 
@@ -22,7 +21,7 @@ V1, V1ALPHA = PATHS
 async def ask(*questions: Any) -> list[Any]:
     client = ScriptedClient(*[question.SerializeToString() for question in questions])
     client.half_close()
-    assert await within(Reflection().serve(client, (), "an-id", Deadline.after(60))) == Reply(0)
+    assert await within(Reflection().serve(client, opened())) == Reply(0)
     return [reflection_pb2.ServerReflectionResponse.FromString(bytes(message)) for message in client.heard]
 
 
@@ -83,13 +82,13 @@ async def test_no_message_has_extensions() -> None:
 
 async def test_garbage_ends_the_stream() -> None:
     with pytest.raises(MalformedMessage):
-        await within(Reflection().serve(ScriptedClient(b"\xff"), (), "an-id", Deadline.after(60)))
+        await within(Reflection().serve(ScriptedClient(b"\xff"), opened()))
 
 
 async def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "grpc_health.v1.health_pb2", None)
     with pytest.raises(UnsupportedFeature, match=r"pip install .*grpcio-reflection"):
-        await within(Reflection().serve(ScriptedClient(), (), "an-id", Deadline.after(60)))
+        await within(Reflection().serve(ScriptedClient(), opened()))
 
 
 async def test_who_does_not_ask_does_not_pay() -> None:

@@ -46,24 +46,25 @@ class Observe:
         try:
             reply = await going_on
         except GatewayError as error:
-            self._write(call, type(error).__name__, error.message, started)
+            self._write(call, type(error).__name__, error.message, started, error.variant)
             raise
         failed = reply.status >= 400 if call.protocol is Protocol.HTTP else reply.status != 0
         if failed:
             said = reply.message or reply.body[:_SHOWN].decode("utf-8", "replace")
-            self._write(call, str(reply.status), said[:_SHOWN], started)
+            self._write(call, str(reply.status), said[:_SHOWN], started, reply.variant)
         elif self._which == "all":
-            self._write(call, str(reply.status), "", started)
+            self._write(call, str(reply.status), "", started, reply.variant)
         return reply
 
-    def _write(self, call: Call, outcome: str, error: str, started: float) -> None:
+    def _write(self, call: Call, outcome: str, error: str, started: float, variant: str) -> None:
         if self._which == "off":
             return
         now = self._now()
         # Quoted, because a gRPC client may write line ends into them.
         kind = (
             f"{call.protocol.value} {call.operation.value} "
-            f"model={call.model[:_SHOWN]!r} version={call.version[:_SHOWN]!r} status={outcome}"
+            f"model={call.model[:_SHOWN]!r} version={call.version[:_SHOWN]!r}"
+            f"{f' target={variant}' if variant else ''} status={outcome}"
         )
         if self._which == "failures" and not self._admits(kind, int(now)):
             return

@@ -46,6 +46,11 @@ async def test_an_error_is_seen_and_goes_on(make_call: MakeCall, caplog: pytest.
     assert "status=UpstreamUnavailable" in line
 
 
+async def test_a_line_says_which_target_it_was(make_call: MakeCall, caplog: pytest.LogCaptureFixture) -> None:
+    [line] = await lines("all", make_call(), Reply(200, variant="next"), caplog)
+    assert "version='' target=next status=200" in line
+
+
 async def test_a_model_name_cannot_write_its_own_line(make_call: MakeCall, caplog: pytest.LogCaptureFixture) -> None:
     [line] = await lines("all", make_call(model="a\nfaked line"), Reply(404), caplog)
     assert "\n" not in line

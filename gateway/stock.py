@@ -10,6 +10,7 @@ from typing import Any
 from gateway.config import RepositorySection, UpstreamSection
 from gateway.repository.hardware import Hardware
 from gateway.repository.manager import Place, RepositoryManager
+from gateway.repository.pins import Pins
 from gateway.repository.placement import SiteInfo
 from gateway.repository.progress import News
 from gateway.repository.source import SourceFollower, open_source
@@ -27,6 +28,9 @@ class Stock:
         on_change: told that `status` is another; must return at once.
         on_news: told what a person may want to hear of the repository; must return at once.
         on_event: told what happens at an external Triton; must return at once.
+
+    Attributes:
+        pins: the versions that are loaded beside the served ones; change them with `pin`.
     """
 
     def __init__(
@@ -38,8 +42,9 @@ class Stock:
     ) -> None:
         self._section, self._on_event = section, on_event
         self._gpus = Hardware.here().gpus
-        store = Store(section.path, section.keep_versions)
-        self._manager = RepositoryManager(store, section, on_change, on_news)
+        self.pins = Pins()
+        store = Store(section.path, section.keep_versions, pinned=self.pins.of)
+        self._manager = RepositoryManager(store, section, on_change, on_news, pins=self.pins)
         self._embedded: EmbeddedTriton | None = None
         self._source: SourceFollower | None = None
         if section.source is not None:
@@ -63,13 +68,18 @@ class Stock:
     @property
     def served(self) -> Mapping[str, str]:
         """The models that the embedded Triton can serve, each with a fingerprint of its files."""
-        held = self._manager.holdings
-        return {name: mark for name, mark in held.served.items() if self._gpus or name not in held.gpus}
+        gpus = self._manager.holdings.gpus
+        return {name: mark for name, mark in self._manager.served.items() if self._gpus or name not in gpus}
 
     @property
     def problems(self) -> Mapping[str, str]:
         """Why the other model folders may not be served."""
         return self._manager.holdings.problems
+
+    def pin(self, versions: Mapping[str, frozenset[int]]) -> None:
+        """Load these versions too, where they are there, from now on; and keep them when others are published."""
+        if self.pins.use(versions):
+            self._manager.place()
 
     def use_embedded(self, triton: EmbeddedTriton) -> None:
         """Serve with the embedded Triton."""
@@ -82,7 +92,7 @@ class Stock:
         for upstream in upstreams:
             if upstream not in self._external:
                 stack = AsyncExitStack()
-                triton = ExternalTriton(upstream, self._section.path, self._on_event)
+                triton = ExternalTriton(upstream, self._section.path, self._on_event, self.pins)
                 self._external[upstream] = (await stack.enter_async_context(triton), stack)
         self._manager.use(
             [Place(triton, SiteInfo(each.label, each.labels)) for each, (triton, _) in self._external.items()]

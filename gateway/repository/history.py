@@ -5,6 +5,7 @@ The highest version that is kept is the one that is served.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from gateway.core.errors import ModelRefused
@@ -50,9 +51,9 @@ def retired(record: ModelRecord, version: int) -> ModelRecord:
     return _moved(record, version, "retired", "retired")
 
 
-def retained(record: ModelRecord, keep_versions: int) -> ModelRecord:
-    """Without the versions that are too many, the oldest first, retired or not; the served one always stays."""
-    others = sorted(number for number in record.versions if number != record.served)
+def retained(record: ModelRecord, keep_versions: int, pinned: Collection[int] = ()) -> ModelRecord:
+    """Without the versions that are too many, the oldest first, retired or not; the served and `pinned` ones stay."""
+    others = sorted(number for number in record.versions if number != record.served and number not in pinned)
     surplus = max(0, len(record.versions) - max(1, keep_versions))
     dropped = set(others[:surplus])
     return replace(record, versions={n: version for n, version in record.versions.items() if n not in dropped})

@@ -7,6 +7,7 @@ contract tests.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -32,8 +33,14 @@ class ModelControl(Protocol):
     async def live(self) -> bool:
         """Whether the server answers. Never raises."""
 
-    async def load(self, model: str, timeout: float) -> None:
-        """Load a model and wait for it, at most `timeout` seconds; loaded anew if its files have changed."""
+    async def load(self, model: str, timeout: float, config: str = "") -> None:
+        """Load a model and wait for it, at most `timeout` seconds; loaded anew if its files have changed.
+
+        Args:
+            model: its name.
+            timeout: seconds.
+            config: JSON that is taken instead of the configuration in the model's folder; empty for that one.
+        """
 
     async def unload(self, model: str, timeout: float) -> None:
         """Unload a model, the models that it is made of not included; its memory may be freed a little later."""
@@ -69,6 +76,7 @@ class FakeControl:
         self.calls: list[tuple[str, str]] = []
         self.most_at_once = 0
         self._served: dict[str, int] = {}
+        self._beside: dict[str, tuple[int, ...]] = {}
         self._reasons: dict[str, str] = {}
         self._running = 0
 
@@ -76,7 +84,7 @@ class FakeControl:
         """See `ModelControl`."""
         return True
 
-    async def load(self, model: str, timeout: float) -> None:  # noqa: ARG002 - it takes no time
+    async def load(self, model: str, timeout: float, config: str = "") -> None:  # noqa: ARG002 - it takes no time
         """See `ModelControl`."""
         self.calls.append(("load", model))
         self._running += 1
@@ -94,6 +102,7 @@ class FakeControl:
         self._reasons.pop(model, None)
         self.loaded.add(model)
         self._served[model] = version
+        self._beside[model] = tuple(v for v in _specific(config) if v != version)
 
     async def unload(self, model: str, timeout: float) -> None:  # noqa: ARG002 - it takes no time
         """See `ModelControl`."""
@@ -115,7 +124,7 @@ class FakeControl:
     def _rows(self, model: str) -> list[IndexRow]:
         rows, served = [], self._served.get(model, 1)
         if model in self.loaded:
-            rows.append(IndexRow(model, str(served), "READY"))
+            rows += [IndexRow(model, str(each), "READY") for each in (*self._beside.get(model, ()), served)]
         newest = self.versions.get(model, 1)
         if model in self._reasons and not (model in self.loaded and newest == served):
             rows.append(IndexRow(model, str(newest), "UNAVAILABLE", self._reasons[model]))
@@ -135,3 +144,10 @@ class FakeControl:
         if not inputs:
             raise ControlError(f"[request id: <id_unknown>] expected 1 inputs but got 0 inputs for model '{model}'")
         return 1
+
+
+def _specific(config: str) -> list[int]:
+    """The versions that a configuration names."""
+    policy = json.loads(config or "{}").get("version_policy", {})
+    versions: list[int] = policy.get("specific", {}).get("versions", [])
+    return versions

@@ -7,7 +7,7 @@ any moment leaves the one or the other.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -34,11 +34,12 @@ class Store(Reader):
     long. Nothing is changed then.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by name, and each a thing of its own
         self,
         repository: Path,
         keep_versions: int = 3,
         *,
+        pinned: Callable[[str], Collection[int]] = lambda _: (),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         swap: Callable[[Path, Path], None] = exchange,
         lock_seconds: float = 10.0,
@@ -48,12 +49,13 @@ class Store(Reader):
         Args:
             repository: its folder.
             keep_versions: how many versions of a model stay when one is published, the served one included.
+            pinned: the versions of a model that stay in any case, because traffic is sent to them.
             clock: tells the time in UTC.
             swap: exchanges two folders; see `exchange`.
             lock_seconds: how long to wait for another process.
         """
         super().__init__(repository, clock=clock)
-        self._keep_versions, self._swap = keep_versions, swap
+        self._keep_versions, self._pinned, self._swap = keep_versions, pinned, swap
         self._workplace = Workplace(self._repository, is_published=self._is_published, lock_seconds=lock_seconds)
 
     def recover(self) -> list[str]:
@@ -145,7 +147,8 @@ class Store(Reader):
             with self._workplace.locked(f"publishing {name}"):
                 before = self._before_publishing(name, consume)
                 version = replace(version, version=self.next_version(name) if before else 1)
-                after = history.retained((before or ModelRecord(name)).with_version(version), self._keep_versions)
+                with_it = (before or ModelRecord(name)).with_version(version)
+                after = history.retained(with_it, self._keep_versions, self._pinned(name))
                 digests.pop(str(place), None)  # the exchange takes it away
                 consumption = Consumption(name, version.version, version.source_sha256, digests)
                 consumption.plan(staged)

@@ -46,13 +46,13 @@ class TritonControl:
         except httpx.HTTPError:
             return False
 
-    async def load(self, model: str, timeout: float) -> None:
+    async def load(self, model: str, timeout: float, config: str = "") -> None:
         """See `ModelControl`."""
-        await self._call("RepositoryModelLoad", model, timeout, "loaded")
+        await self._call("RepositoryModelLoad", _of_model(model, config), timeout, "loaded")
 
     async def unload(self, model: str, timeout: float) -> None:
         """See `ModelControl`."""
-        await self._call("RepositoryModelUnload", model, timeout, "unloaded")
+        await self._call("RepositoryModelUnload", _of_model(model), timeout, "unloaded")
 
     async def ready(self, model: str) -> bool:
         """See `ModelControl`."""
@@ -96,16 +96,20 @@ class TritonControl:
         except httpx.HTTPError as error:
             raise ControlError(f"Triton does not answer: {error or type(error).__name__}") from None
 
-    async def _call(self, method: str, model: str, timeout: float, done: str) -> None:
+    async def _call(self, method: str, message: bytes, timeout: float, done: str) -> None:
         try:
             call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(_SERVICE + method)
-            await call(_with_model_name(model), timeout=timeout)
+            await call(message, timeout=timeout)
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise ControlError(f"it was not {done} within {timeout:g} s") from None
             raise ControlError(error.details() or error.code().name) from None
 
 
-def _with_model_name(model: str) -> bytes:
-    """A RepositoryModelLoadRequest or RepositoryModelUnloadRequest: the name is field 2 of both."""
-    return length_delimited(2, model.encode())
+def _of_model(model: str, config: str = "") -> bytes:
+    """A RepositoryModelLoadRequest or RepositoryModelUnloadRequest: field 2 names it, field 3 maps parameters."""
+    named = length_delimited(2, model.encode())
+    if not config:
+        return named
+    value = length_delimited(3, config.encode())  # of a ModelRepositoryParameter: its string
+    return named + length_delimited(3, length_delimited(1, b"config") + length_delimited(2, value))

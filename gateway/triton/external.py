@@ -21,6 +21,7 @@ from gateway.core.errors import GatewayError
 from gateway.repository import rehearsal
 from gateway.repository.checked import CheckedControl
 from gateway.repository.model_control import ControlError
+from gateway.repository.pins import Pins
 from gateway.repository.reconcile import Reconciler
 from gateway.repository.site import SiteModel
 from gateway.repository.versions import latest
@@ -39,6 +40,7 @@ class ExternalTriton:
         upstream: UpstreamSection,
         repository: Path,
         on_event: Callable[[Event], None] = lambda _: None,
+        pins: Pins | None = None,
         load_timeout: float = _LOAD_SECONDS,
     ) -> None:
         """Prepare; nothing is asked yet.
@@ -47,6 +49,7 @@ class ExternalTriton:
             upstream: where it is.
             repository: the model repository, whose folder is its own one too.
             on_event: told about every change of a model, in the event loop's thread; must return at once.
+            pins: the versions that are loaded beside the served ones.
             load_timeout: how long one model may take, in seconds.
         """
         self.name = upstream.label
@@ -55,7 +58,7 @@ class ExternalTriton:
         self._board = Board("", on_event)
         self._desired: dict[str, str] | None = None
         self._reconciler = Reconciler(
-            CheckedControl(self._control, self._repository),
+            CheckedControl(self._control, self._repository, pins),
             load_timeout,
             self._board.model,
             on_settled=self._board.ready,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.core.errors import SetupError
+from gateway.places import state_home
 
 TAIL_LINES = 20
 _TAIL_BYTES = 256 * 1024
@@ -19,9 +20,7 @@ _BEGINNING = re.compile(r"(?<!\n)(?=\[libprotobuf ERROR |[EWIF]\d{4} \d\d:\d\d:\
 
 def default_log_file(env: Mapping[str, str], http_port: int) -> Path:
     """`$XDG_STATE_HOME/triton-gateway/triton-<http port>.log`, or the same below `~/.local/state`."""
-    state = env.get("XDG_STATE_HOME") or ""
-    base = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
-    return base / "triton-gateway" / f"triton-{http_port}.log"
+    return state_home(env) / f"triton-{http_port}.log"
 
 
 class LogReader:

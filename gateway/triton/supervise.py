@@ -22,6 +22,7 @@ from gateway.config import TritonSection
 from gateway.core.errors import SetupError
 from gateway.repository.checked import CheckedControl
 from gateway.repository.model_control import ControlError
+from gateway.repository.pins import Pins
 from gateway.repository.site import SiteModel
 from gateway.repository.versions import latest
 from gateway.triton import launch, ports, preflight
@@ -54,6 +55,7 @@ class EmbeddedTriton:
         backends: Path,
         models: Models,
         on_event: Callable[[Event], None],
+        pins: Pins | None = None,
     ) -> None:
         """Prepare; nothing is started yet.
 
@@ -64,7 +66,9 @@ class EmbeddedTriton:
             backends: the folder of our Python-based backends.
             models: the models to serve; see `serve`.
             on_event: told about every change, in the event loop's thread; must return at once.
+            pins: the versions that are loaded beside the served ones.
         """
+        self._pins = pins
         self._section, self._install = section, install
         self._repository, self._source = repository.absolute(), backends
         self._desired, self._on_event = _fingerprints(models), on_event
@@ -262,7 +266,7 @@ class EmbeddedTriton:
 
     def _new_life(self, control: TritonControl) -> Life:
         life = Life(
-            control=CheckedControl(control, self._repository),
+            control=CheckedControl(control, self._repository, self._pins),
             pid=self._process.pid,
             models=self._runtime.models,
             log=self._log,

@@ -49,12 +49,12 @@ class WatchedControl:
         """See `ModelControl`."""
         return await self._control.live()
 
-    async def load(self, model: str, timeout: float) -> None:
+    async def load(self, model: str, timeout: float, config: str = "") -> None:
         """See `ModelControl`; the model's backend processes are known to the watch when this returns."""
         position = self._log.position()
         before = set(self._watch.of(model))  # they serve what is ready, and go on if this load fails
         gone_since = time.monotonic()
-        loading = asyncio.ensure_future(self._control.load(model, timeout))
+        loading = asyncio.ensure_future(self._control.load(model, timeout, config))
         try:
             while not (await asyncio.wait({loading}, timeout=_LOOK_SECONDS))[0]:
                 self._watch.scan()

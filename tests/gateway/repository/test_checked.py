@@ -5,6 +5,7 @@ import pytest
 
 from gateway.repository.checked import CheckedControl, concerning, why_not
 from gateway.repository.model_control import ControlError, FakeControl
+from gateway.repository.pins import Pins
 from gateway.repository.store import Store
 from tests.gateway.repository.store_models import make_prepared
 
@@ -76,3 +77,24 @@ def test_a_record_that_cannot_be_read_is_a_reason(repository: Path, published: P
 def test_versions_that_are_not_served_do_not_matter() -> None:
     lines = ["1/model.onnx: was changed", ".retired/3/model.onnx: is missing", "2/a: was added", "3: is not in it"]
     assert concerning(2, lines) == lines[2:]
+
+
+async def test_pinned_versions_are_loaded_and_checked_too(repository: Path, published: Path, tmp_path: Path) -> None:
+    store = Store(repository)
+    store.publish("fraud", make_prepared(tmp_path / "second", "fraud", "another"), source="fraud.onnx")
+    control, pins = FakeControl(["fraud"]), Pins()
+    control.versions["fraud"] = 2
+    checked = CheckedControl(control, repository, pins)
+    await checked.load("fraud", 1)
+    assert [row.version for row in await control.index()] == ["2"]
+
+    pins.use({"fraud": frozenset({1, 7})})
+    await checked.load("fraud", 1)
+    assert [row.version for row in await control.index()] == ["1", "2"]
+
+    tamper(published)
+    with pytest.raises(ControlError, match="its files are not those that were published: 1/"):
+        await checked.load("fraud", 1)
+    pins.use({})
+    await checked.load("fraud", 1)
+    assert [row.version for row in await control.index()] == ["2"]

@@ -62,3 +62,8 @@ def test_retention_drops_the_oldest_but_never_the_one_that_is_served() -> None:
     assert sorted(retained(model((1, 2)), 5).versions) == [1, 2]
     assert sorted(retained(model((1, 2)), 0).versions) == [2]
     assert retained(model((1, 2, 3)), 1).last_version == 3
+
+
+def test_what_traffic_is_sent_to_by_its_number_stays() -> None:
+    assert sorted(retained(model((1, 2, 3, 4)), 2, pinned={1}).versions) == [1, 4]
+    assert sorted(retained(model((1, 2, 3)), 1, pinned={1, 2}).versions) == [1, 2, 3]

@@ -26,7 +26,7 @@ async def test_an_accepted_load_is_not_believed() -> None:
     class SecondTry(FakeControl):
         """Answers 200 to a load that failed before, as Triton may."""
 
-        async def load(self, model: str, timeout: float) -> None:
+        async def load(self, model: str, timeout: float, config: str = "") -> None:
             await asyncio.sleep(0)
 
     with pytest.raises(ControlError, match=NOT_READY):

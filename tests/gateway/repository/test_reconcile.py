@@ -25,7 +25,7 @@ class Triton(FakeControl):
             raise ControlError("Triton does not answer")
         return await super().index()
 
-    async def load(self, model: str, timeout: float) -> None:
+    async def load(self, model: str, timeout: float, config: str = "") -> None:
         if self.down:
             raise ControlError("Triton does not answer")
         await super().load(model, timeout)
@@ -232,7 +232,7 @@ async def test_a_load_that_triton_accepts_without_doing_it_is_made_to_do_it() ->
     class SecondTry(Triton):
         """Answers 200 to a load that failed before, until it has unloaded the model."""
 
-        async def load(self, model: str, timeout: float) -> None:
+        async def load(self, model: str, timeout: float, config: str = "") -> None:
             if ("unload", model) in self.calls:
                 await super().load(model, timeout)
 

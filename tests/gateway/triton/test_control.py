@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import grpc
 import pytest
+from tritonclient.grpc import service_pb2
 
 from gateway.repository.model_control import ControlError
 from gateway.triton.control import TritonControl
@@ -59,6 +60,14 @@ async def test_a_model_s_name_is_field_two_of_both_requests(control: TritonContr
     await control.load("add", 5)
     await control.unload("m" * 300, 5)
     assert answers.asked == [("load", b"\x12\x03add"), ("unload", b"\x12\xac\x02" + b"m" * 300)]
+
+
+async def test_a_configuration_goes_along_as_a_parameter(control: TritonControl, answers: FewAnswers) -> None:
+    await control.load("add", 5, '{"name": "add"}')
+    [(_, message)] = answers.asked
+    request = service_pb2.RepositoryModelLoadRequest.FromString(message)
+    assert request.model_name == "add"
+    assert {name: value.string_param for name, value in request.parameters.items()} == {"config": '{"name": "add"}'}
 
 
 async def test_triton_s_own_words_are_the_error(control: TritonControl) -> None:

@@ -31,7 +31,7 @@ class Connected(FakeControl):
     async def __aexit__(self, *_: object) -> None:
         self.calls.append(("close", ""))
 
-    async def load(self, model: str, timeout: float) -> None:
+    async def load(self, model: str, timeout: float, config: str = "") -> None:
         self.models |= {path.name for path in self._repository.iterdir()}
         await super().load(model, timeout)
 
@@ -91,7 +91,7 @@ async def test_a_rehearsal_that_fails_speaks_of_the_model(
 ) -> None:
     (tmp_path / "prepared").mkdir()
 
-    async def refuse(model: str, timeout: float) -> None:
+    async def refuse(model: str, timeout: float, config: str = "") -> None:
         raise ControlError(f"no weights in {model}")
 
     monkeypatch.setattr(control, "load", refuse)

@@ -43,7 +43,7 @@ class FakeServer(FakeControl):
     async def live(self) -> bool:
         return self.answers
 
-    async def load(self, model: str, timeout: float) -> None:
+    async def load(self, model: str, timeout: float, config: str = "") -> None:
         await super().load(model, timeout)
         if model not in self.stubs:
             self.stubs[model] = self._start_stub(model, region=f"triton-gateway-test-{os.getpid()}-{len(self.calls)}")
@@ -358,8 +358,8 @@ async def test_a_process_that_dies_while_its_model_is_in_hand_is_noticed_afterwa
     s = stage("add")
     loaded = s.server.load
 
-    async def load_and_lose(model: str, timeout: float) -> None:
-        await loaded(model, timeout)
+    async def load_and_lose(model: str, timeout: float, config: str = "") -> None:
+        await loaded(model, timeout, config)
         s.server.load = loaded  # type: ignore[method-assign]
         await until(lambda: is_watched(s.server.stubs[model].pid))
         s.server.stubs[model].kill()
@@ -380,7 +380,7 @@ async def test_a_rehearsal_ends_with_the_life_of_its_triton(stage: StageFor, unt
     s = stage("add", "candidate")
     loading = asyncio.Event()
 
-    async def hang(model: str, timeout: float) -> None:
+    async def hang(model: str, timeout: float, config: str = "") -> None:
         loading.set()
         await asyncio.sleep(1000)
 

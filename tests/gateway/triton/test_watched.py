@@ -16,7 +16,7 @@ from .conftest import StartStub, Until
 class Hanging(FakeControl):
     """A Triton whose loads end only by their time limit."""
 
-    async def load(self, model: str, timeout: float) -> None:
+    async def load(self, model: str, timeout: float, config: str = "") -> None:
         await asyncio.sleep(timeout)
         raise ControlError(f"it was not loaded within {timeout:g} s")
 

@@ -41,52 +41,6 @@ def from_bytes(content: bytes, datatype: str, shape: Sequence[int], where: str) 
     return np.frombuffer(content, dtype).reshape(shape)
 
 
-def from_list(data: Any, datatype: str, shape: Sequence[int], where: str) -> Array:
-    """A tensor that travelled as a list, flat or nested.
-
-    Raises:
-        BadData: the datatype is unknown or never travels so, an element is not of it, or they are too many or too few.
-    """
-    size = _size(shape, where)
-    if datatype in {"FP16", "BF16"}:
-        raise BadData(f"{where} is {datatype}, which travels in binary only", hint=_HINT)
-    dtype = _dtype(datatype, where)
-    if datatype == "BYTES":
-        texts = _flat(data)
-        if not all(isinstance(text, (str, bytes)) for text in texts):
-            raise BadData(f"{where} is BYTES, and holds something else than strings", hint=_HINT)
-        array = np.array([text.encode() if isinstance(text, str) else text for text in texts], object)
-    else:
-        array = _numbers(_flat(data), dtype, datatype, where)
-    if array.size != size:
-        raise BadData(f"{where} has {array.size} elements, and its shape says {list(shape)}", hint=_HINT)
-    return array.reshape(shape)
-
-
-def _numbers(values: list[Any], dtype: np.dtype[Any], datatype: str, where: str) -> Array:
-    kinds = (bool, int) if dtype.kind == "b" else (int,) if dtype.kind in "iu" else (int, float)
-    for value in values:
-        if not isinstance(value, kinds) or (isinstance(value, bool) and dtype.kind != "b"):
-            raise BadData(f"{where} is {datatype}, and holds {value!r:.40}", hint=_HINT)
-    if dtype.kind in "iu" and values:
-        limits = np.iinfo(dtype)
-        if min(values) < limits.min or max(values) > limits.max:
-            raise BadData(f"{where} holds numbers beyond {datatype}", hint=_HINT)
-    return np.array(values, dtype)
-
-
-def _flat(data: Any) -> list[Any]:
-    """Elements in row order; not recursive, since nobody bounds the depth of what was recorded."""
-    pending, result = [data], []
-    while pending:
-        item = pending.pop()
-        if isinstance(item, (list, tuple)):
-            pending.extend(reversed(item))
-        else:
-            result.append(item)
-    return result
-
-
 def _elements(content: bytes, where: str) -> list[bytes]:
     result, position = [], 0
     while position < len(content):

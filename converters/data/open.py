@@ -10,7 +10,7 @@ from typing import TypeAlias
 from converters.data import generator, npz, synthetic
 from converters.data.base import Dataset
 from converters.data.folder import FolderDataset
-from converters.data.recorded import SUFFIXES, RecordedDataset
+from converters.data.recorded import RecordedDataset, is_log
 from converters.errors import ConfigError
 from converters.graph.signature import Signature
 from converters.nearest import nearest
@@ -69,8 +69,7 @@ def parsed(text: str, base: Path = Path()) -> DataSpec:
     if text.endswith(".npz"):
         return DataSpec("npz", text)
     if path.is_dir():
-        recorded = any(entry.suffix in SUFFIXES for entry in path.iterdir())
-        return DataSpec("recorded" if recorded else "folder", text)
+        return DataSpec("recorded" if is_log(path) else "folder", text)
     if separator and source.isidentifier():
         return DataSpec("generator", text)
     raise ConfigError(

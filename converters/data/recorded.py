@@ -1,57 +1,49 @@
-r"""Requests that the gateway recorded: real input, exactly as clients sent it.
+"""Requests that the gateway recorded: real input, as clients sent it.
 
-The format. A folder with a file for each request: `<number>.http` or `<number>.grpc`, numbered in the order of arrival.
-A file is one line of JSON, ended by `\n`, and behind it the request's body as it came over the wire:
+The format, as the gateway's `tap/recording/segment.py` defines it. A log is a folder with a folder for each model, and
+in that segments: two files each, `<number>-<requests>.safetensors` with tensors and `<number>-<requests>.jsonl` with a
+line of JSON for each request, in the order of arrival. A segment exists if its `.jsonl` does; numbers sort as requests
+came. Of a line, this is what counts here:
 
-    {"format": 1, "model": "ocr", "version": "", "datetime": "2026-01-31T12:00:00Z", "length": 1234,
-     "header_length": 200, "content_encoding": ""}\n<1234 bytes>
+    {"format": 1, "n": 0, "model": "ocr", "redacted": ["in/address"],
+     "inputs": [{"name": "image", "datatype": "FP32", "shape": [1, 3, 224, 224]}]}
 
-- `format`: 1. Readers refuse others, and pass over keys that they don't know.
-- `model`, `version`: as the client named them; the version is empty if it named none.
-- `datetime`: of arrival, ISO 8601 in UTC; nobody computes with it.
-- `length`: bytes of the body, so that a file that was cut off is noticed.
-- `header_length`: HTTP only: the value of `Inference-Header-Content-Length`, null if the request had none.
-- `content_encoding`: HTTP only: "", "gzip" or "deflate"; the body is as compressed as it came.
-
-For gRPC the body is the serialized `ModelInferRequest`, without the frame of five bytes before it, not compressed.
-Whoever records writes to a hidden file (a name that begins with a dot) and renames it when it is whole.
+The tensor of an input is `<n>/in/<name>`, stored natively; BYTES as U8, each element with its length before it in four
+bytes, little-endian. `redacted` names what is not as the client sent it.
 """
 
 from __future__ import annotations
 
 import json
-import zlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from converters.arrays import Feeds
+from converters.arrays import Array, Feeds
+from converters.data.decode import from_bytes
 from converters.data.digest import digest_of
-from converters.data.folder import by_number
-from converters.data.grpc_request import inputs_over_grpc
-from converters.data.http_request import inputs_over_http
-from converters.errors import BadData
+from converters.errors import BadData, ToolMissing
 
 FORMAT = 1
-SUFFIXES = (".http", ".grpc")
-_HINT = "leave this file out, and check what recorded it"
-_LONGEST_HEAD = 1 << 16
-_LARGEST_BODY = 1 << 30  # decompressed
-_ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
+TENSORS, LINES = ".safetensors", ".jsonl"
+_NAME = re.compile(r"(\d{8,30})-\d{1,9}")
+_HINT = "take the two files of this segment away, and check what recorded it"
 
 
 class RecordedDataset:
-    """The requests in a folder, in the order of their numbers; each is a batch.
+    """The requests of a log, in the order of arrival; each is a batch.
 
     Args:
-        path: the folder.
+        path: the log's folder, or that of one model in it.
         model: only requests for this model; empty takes all, which must be for one model.
 
     Raises:
-        BadData: the folder is missing, holds no requests for the model or those for several, or a file cannot be
-            decoded; says which. Raised on the first use.
-        ToolMissing: a request came over gRPC, and tritonclient is not installed.
+        BadData: the folder is missing, holds no requests for the model or those for several, a segment is damaged, or
+            an input was redacted; says which. Raised on the first use.
+        ToolMissing: the library that reads tensors is not installed.
     """
 
     def __init__(self, path: Path, *, model: str = "") -> None:
@@ -65,97 +57,119 @@ class RecordedDataset:
 
     @cached_property
     def digest(self) -> str:
-        """Over the decoded arrays: the same whether they came over HTTP or gRPC."""
+        """Over the arrays."""
         return digest_of(self)
 
     def __len__(self) -> int:
         """How many requests there are."""
-        return len(self._files)
+        return sum(len(requests) for _, requests in self._segments)
 
     def __iter__(self) -> Iterator[Feeds]:
-        """The requests' inputs."""
-        return map(_inputs, self._files)
+        """The requests' inputs; one segment at a time is in memory."""
+        for path, requests in self._segments:
+            tensors = _tensors(path.with_suffix(TENSORS))
+            for request in requests:
+                yield {each.name: _array(each, request.n, tensors, path) for each in request.inputs}
 
     @cached_property
-    def _files(self) -> Sequence[Path]:
+    def _segments(self) -> Sequence[tuple[Path, Sequence[_Request]]]:
+        """The wanted requests of each segment, by its lines' file."""
         if not self._path.is_dir():
             raise BadData(f"there is no folder {self._path}", hint="correct the path")
-        found = [file for file in self._path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith(".")]
-        files = sorted(found, key=by_number)
-        models = {file: _head(file).model for file in files}
-        wanted = [file for file in files if self._model in {"", models[file]}]
+        read = [(path, _requests(path)) for path in sorted(_files(self._path), key=_number)]
+        models = sorted({request.model for _, requests in read for request in requests})
+        wanted = [
+            (path, kept) for path, all_of in read if (kept := [r for r in all_of if self._model in {"", r.model}])
+        ]
         if not wanted:
-            others = ", ".join(sorted(set(models.values())))
+            others = ", ".join(models)
             raise BadData(
                 f"{self._path} holds no requests{f' for {self._model}, only for {others}' if others else ''}",
                 hint="record some by the gateway, or correct the path",
             )
-        several = sorted({models[file] for file in wanted})
-        if len(several) > 1:
+        if not self._model and len(models) > 1:
             raise BadData(
-                f"{self._path} holds requests for {' and '.join(several)}", hint="name the model, or split it"
+                f"{self._path} holds requests for {' and '.join(models)}", hint="name the model, or its own folder"
             )
         return wanted
 
 
+def is_log(path: Path) -> bool:
+    """Whether a folder is a log, or that of one model in it."""
+    return next(_files(path), None) is not None
+
+
 @dataclass(frozen=True, slots=True)
-class _Head:
-    """The first line of a file; `start` is where the body begins."""
+class _Input:
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
 
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    n: int
     model: str
-    length: int
-    header_length: int | None
-    content_encoding: str
-    start: int
+    inputs: tuple[_Input, ...]
 
 
-def _head(path: Path) -> _Head:
+def _files(folder: Path) -> Iterator[Path]:
+    """The lines of all segments in a folder, and in its folders."""
+    for pattern in (f"*{LINES}", f"*/*{LINES}"):
+        for path in folder.glob(pattern):
+            if _NAME.fullmatch(path.stem):
+                yield path
+
+
+def _number(path: Path) -> tuple[int, str]:
+    return int(path.stem.partition("-")[0]), str(path)
+
+
+def _requests(path: Path) -> list[_Request]:
     try:
-        with path.open("rb") as file:
-            line = file.readline(_LONGEST_HEAD)
+        content = path.read_bytes()
     except OSError as error:
         raise BadData(f"{path} cannot be read: {error.strerror}", hint="check its permissions") from None
+    return [_request(line, f"line {number} of {path}") for number, line in enumerate(content.splitlines(), 1)]
+
+
+def _request(line: bytes, where: str) -> _Request:
     try:
         said = json.loads(line)
         if said["format"] != FORMAT:
             raise BadData(
-                f"{path} is of format {said['format']!r:.20}, and this version reads {FORMAT}",
+                f"{where} is of format {said['format']!r:.20}, and this version reads {FORMAT}",
                 hint="use the version of triton-convert that belongs to the gateway that recorded it",
             )
-        length, header_length = said["length"], said.get("header_length")
-        if not isinstance(length, int) or not isinstance(header_length, int | None):
-            raise ValueError
-        encoding = str(said.get("content_encoding") or "")
-        return _Head(str(said["model"]), length, header_length, encoding, len(line))
+        inputs = tuple(_Input(each["name"], each["datatype"], tuple(each["shape"])) for each in said["inputs"])
+        model, n, redacted = said["model"], int(said["n"]), said.get("redacted") or ()
+        emptied = [name for each in inputs if f"in/{(name := each.name)}" in redacted]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise BadData(f"the first line of {path} is not that of a recorded request", hint=_HINT) from None
+        raise BadData(f"{where} is not that of a recorded request", hint=_HINT) from None
+    if emptied:
+        raise BadData(
+            f"{where}: the input '{emptied[0]}' was redacted, so it holds zeros and no data",
+            hint="record again without this input in recording.redact.inputs, or calibrate with other data",
+        )
+    return _Request(n, str(model), inputs)
 
 
-def _inputs(path: Path) -> Feeds:
-    head = _head(path)
+def _tensors(path: Path) -> dict[str, Any]:
+    """What is in a segment's file of tensors: shape and bytes of each by its key."""
     try:
-        with path.open("rb") as file:
-            file.seek(head.start)
-            body = file.read()
+        from safetensors import SafetensorError, deserialize  # noqa: PLC0415 - only recorded requests need it
+    except ImportError:
+        raise ToolMissing("recorded requests need safetensors", hint="pip install safetensors") from None
+    try:
+        return dict(deserialize(path.read_bytes()))  # type: ignore[no-untyped-call]
     except OSError as error:
-        raise BadData(f"{path} cannot be read: {error.strerror}", hint="check its permissions") from None
-    if len(body) != head.length:
-        raise BadData(f"{path} has {len(body)} bytes of body instead of {head.length}", hint=_HINT)
-    if path.suffix == ".grpc":
-        return inputs_over_grpc(body, str(path))
-    return inputs_over_http(_decompressed(body, head.content_encoding, path), head.header_length, str(path))
+        raise BadData(f"{path} cannot be read: {error.strerror}", hint=_HINT) from None
+    except SafetensorError as error:
+        raise BadData(f"{path} is damaged: {error}", hint=_HINT) from None
 
 
-def _decompressed(body: bytes, encoding: str, path: Path) -> bytes:
-    if encoding in {"", "identity"}:
-        return body
-    if encoding not in {"gzip", "deflate"}:
-        raise BadData(f"{path} is compressed by '{encoding}'", hint="leave it out; Triton takes gzip and deflate only")
-    try:
-        inflater = zlib.decompressobj(_ZLIB_OR_GZIP)
-        result = inflater.decompress(body, _LARGEST_BODY)
-    except zlib.error as error:
-        raise BadData(f"{path} is not {encoding}: {error}", hint=_HINT) from None
-    if not inflater.eof:
-        raise BadData(f"{path} ends inside its {encoding}, or is larger than 1 GiB without it", hint=_HINT)
-    return result
+def _array(each: _Input, n: int, tensors: dict[str, Any], path: Path) -> Array:
+    key = f"{n}/in/{each.name}"
+    if key not in tensors:
+        raise BadData(f"{path.with_suffix(TENSORS)} lacks the tensor '{key}'", hint=_HINT)
+    return from_bytes(bytes(tensors[key]["data"]), each.datatype, each.shape, f"input '{each.name}' in {path}")

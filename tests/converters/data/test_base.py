@@ -12,7 +12,7 @@ from converters.data.base import Dataset
 from converters.data.checked import CheckedDataset
 from converters.data.open import DataSpec, dataset
 from converters.graph.signature import Signature, Tensor
-from tests.converters.data.recordings import binary, http_body, record
+from tests.converters.data.recordings import record
 
 SIGNATURE = Signature(inputs=(Tensor("x", "FP32", ("batch", 3)),), outputs=())
 VALUES = np.arange(12, dtype=np.float32).reshape(4, 3)
@@ -40,10 +40,7 @@ def generator(folder: Path) -> DataSpec:
 
 
 def recorded(folder: Path) -> DataSpec:
-    for number in range(2):
-        entry, blob = binary("x", "FP32", VALUES[2 * number : 2 * number + 2])
-        body, length = http_body([entry], blob)
-        record(folder / f"{number}.http", body, header_length=length)
+    record(folder / "ocr", {"x": VALUES[:2]}, {"x": VALUES[2:]})
     return DataSpec("recorded", ".")
 
 

@@ -8,6 +8,7 @@ import pytest
 from converters.data.open import DataSpec, dataset, parsed
 from converters.errors import ConfigError
 from converters.graph.signature import Signature, Tensor
+from tests.converters.data.recordings import record
 
 SIGNATURE = Signature(inputs=(Tensor("x", "FP32", (2, 3)),), outputs=())
 X = np.zeros((6, 3), np.float32)
@@ -15,8 +16,7 @@ X = np.zeros((6, 3), np.float32)
 
 def test_kinds_by_the_form_of_the_word(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
-    (tmp_path / "requests").mkdir()
-    (tmp_path / "requests" / "1.grpc").touch()
+    record(tmp_path / "requests" / "ocr", {"x": X})
     kinds = {
         "a/data.npz": "npz", "files": "folder", "requests": "recorded", "own.py:make": "generator",
         "package.module:make": "generator", "synthetic:8": "synthetic", "folder:requests": "folder",

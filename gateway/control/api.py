@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,7 +15,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.control.guard import Guard
-from gateway.control.models import Models
 from gateway.core.errors import GatewayError, ModelRefused
 
 _log = logging.getLogger("gateway.control")
@@ -28,12 +27,23 @@ class StatusBoard:
     status: dict[str, Any] = field(default_factory=dict)
 
 
-def create_api(board: StatusBoard, models: Models | None = None, hosts: Collection[str] = ()) -> Starlette:
+class Part(Protocol):
+    """A part of the API."""
+
+    pages: ClassVar[Mapping[str, str]]
+    """Where it begins: what is there, and its path."""
+
+    def routes(self) -> Sequence[Route]:
+        """What it answers."""
+        ...
+
+
+def create_api(board: StatusBoard, *parts: Part, hosts: Collection[str] = ()) -> Starlette:
     """The ASGI application of the control port.
 
     Args:
         board: the status, which is kept up to date elsewhere.
-        models: answers for the models; None leaves them out.
+        parts: what else it answers.
         hosts: names by which the API may be called, beside localhost and addresses.
     """
 
@@ -47,15 +57,16 @@ def create_api(board: StatusBoard, models: Models | None = None, hosts: Collecti
 
     async def index(request: Request) -> Response:
         base = str(request.base_url).rstrip("/")
-        pages = {"status": f"{base}/v1/status"} | ({"models": f"{base}/v1/models"} if models else {})
-        return JSONResponse({"name": "triton-gateway control"} | pages)
+        pages = {"status": "/v1/status"} | {name: path for part in parts for name, path in part.pages.items()}
+        told = {name: f"{base}{path}" for name, path in pages.items()}
+        return JSONResponse({"name": "triton-gateway control"} | told)
 
     return Starlette(
         routes=[
             Route("/", index),
             Route("/health/live", live),
             Route("/v1/status", status),
-            *(models.routes() if models else ()),
+            *(route for part in parts for route in part.routes()),
         ],
         middleware=[Middleware(Guard, hosts=hosts)],
         exception_handlers={

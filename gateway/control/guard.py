@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _JSON, _BINARY = "application/json", "application/octet-stream"
+_UPLOADS = "/v1/models/"
 
 
 class Guard:
@@ -31,7 +32,9 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse."""
-        refused = refusal(scope["method"], Headers(scope=scope), self._hosts) if scope["type"] == "http" else None
+        refused = None
+        if scope["type"] == "http":
+            refused = refusal(scope["method"], scope["path"], Headers(scope=scope), self._hosts)
         if refused is None:
             await self._app(scope, receive, send)
         else:
@@ -39,11 +42,12 @@ class Guard:
             await JSONResponse({"error": message}, status)(scope, receive, send)
 
 
-def refusal(method: str, headers: Mapping[str, str], hosts: Collection[str]) -> tuple[int, str] | None:
+def refusal(method: str, path: str, headers: Mapping[str, str], hosts: Collection[str]) -> tuple[int, str] | None:
     """Why a request is refused, as an HTTP status and a message; None if it is not.
 
     Args:
         method: of the request.
+        path: of the request; only models are uploaded as they are, everything else is JSON.
         headers: of the request, by lower-case names.
         hosts: names by which the API may be called, beside localhost and addresses.
     """
@@ -55,7 +59,7 @@ def refusal(method: str, headers: Mapping[str, str], hosts: Collection[str]) -> 
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
         return 403, f"web pages of {origin!r} may not change anything here"
-    wanted = _BINARY if method == "PUT" else _JSON
+    wanted = _BINARY if method == "PUT" and path.startswith(_UPLOADS) else _JSON
     if headers.get("content-type", "").partition(";")[0].strip().lower() != wanted:
         return 415, f"{method} wants the header `Content-Type: {wanted}`"
     return None

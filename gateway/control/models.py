@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
@@ -79,6 +79,8 @@ class Models:
         uploads: takes files for it.
         status: the last status that the launcher told; empty before the first.
     """
+
+    pages: ClassVar[Mapping[str, str]] = {"models": "/v1/models"}
 
     def __init__(
         self, changes: Changes, records: Reads, uploads: Receives, status: Callable[[], Mapping[str, Any]]

@@ -93,7 +93,7 @@ class Api:
             },
         }
         models = Models(self.repository, self.repository, self.repository, lambda: self.board.status)
-        app = create_api(self.board, models, {"ops.example"})
+        app = create_api(self.board, models, hosts={"ops.example"})
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://localhost:8082")
 

@@ -17,7 +17,10 @@ from gateway.core.errors import SetupError
 from gateway.reload import ConfigFile
 
 # Imported when they are asked for: every process of the gateway starts from this module.
-_ELSEWHERE = {"completion": "gateway.commands.completion", "models": "gateway.commands.models"}
+_ELSEWHERE = {
+    name: f"gateway.commands.{name}"
+    for name in ("canary", "compare", "completion", "models", "render", "replay", "traffic")
+}
 
 
 @click.group(cls=options.Commands, elsewhere=_ELSEWHERE, context_settings={"help_option_names": ["-h", "--help"]})
@@ -109,7 +112,17 @@ def control() -> None:
     from gateway import worker  # noqa: PLC0415 - each child imports what it runs, and nothing of the others
 
     _log_to_stderr()
+    logging.getLogger("gateway.traffic").setLevel(logging.WARNING)  # what is decided is printed by the launcher
     worker.run(worker.control)
+
+
+@main.command(hidden=True)
+def tap() -> None:
+    """The tap process, as the launcher starts it."""
+    from gateway import worker  # noqa: PLC0415 - each child imports what it runs, and nothing of the others
+
+    _log_to_stderr()
+    worker.run(worker.tap)
 
 
 def _file(path: Path | None, overrides: tuple[str, ...], frameworks: tuple[str, ...]) -> ConfigFile:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from gateway.beside import Beside
 from gateway.config import Config
 from gateway.processes import Child
 from gateway.sockets import Listening, for_workers
@@ -22,6 +23,7 @@ class Fleet:
         config: what they are configured with; called before every start of one.
         on_death: told a worker's name, its exit status, and the seconds until its replacement starts.
         on_change: told that `status` is another.
+        beside: what else they are to know; as `Child` takes it.
 
     Raises:
         SetupError: a port is taken.
@@ -30,8 +32,15 @@ class Fleet:
         addresses: the "host:port" of each protocol.
     """
 
-    def __init__(self, config: Callable[[], Config], on_death: OnDeath, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: Callable[[], Config],
+        on_death: OnDeath,
+        on_change: Callable[[], None],
+        beside: Callable[[], Beside] | None = None,
+    ) -> None:
         self._config, self._on_death, self._on_change = config, on_death, on_change
+        self._beside = beside or (lambda: Beside.first(config()))
         first = config()
         # Open for as long as the launcher lives: connections that wait for a worker outlive it.
         self._listening = for_workers(first, first.workers)
@@ -53,9 +62,10 @@ class Fleet:
             raise failures.exceptions[0] from None
 
     def tell(self, config: Config) -> None:
-        """Have them go by another configuration."""
+        """Have them go by another configuration, or by what control has decided meanwhile."""
+        message = {"config": config.model_dump(mode="json"), "beside": self._beside().as_dict()}
         for worker in self._workers:
-            worker.tell({"config": config.model_dump(mode="json")})
+            worker.mention(message)
 
     async def stop(self) -> None:
         """End them all at the same time, each as soon as its requests are finished."""
@@ -82,5 +92,12 @@ class Fleet:
             self._on_change()
 
         return Child(
-            "data", self._config, died, self._on_change, name=name, sockets=listening.descriptors(), on_report=reported
+            "data",
+            self._config,
+            died,
+            self._on_change,
+            name=name,
+            sockets=listening.descriptors(),
+            on_report=reported,
+            beside=self._beside,
         )

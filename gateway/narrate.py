@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -53,6 +54,7 @@ class Narrator:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._told = 0  # the number of the last line about traffic
 
     def working(self, on: str) -> AbstractContextManager[Status]:
         """Show that something is going on, and what."""
@@ -76,6 +78,13 @@ class Narrator:
             model=escape(news.model), message=escape(news.message), seconds=f"{news.seconds or 0.0:.1f} s"
         )
         self._console.print(f"{_INDENT}{line}", highlight=False, soft_wrap=True)
+
+    def traffic(self, news: Sequence[Mapping[str, Any]]) -> None:
+        """Say what was decided about traffic; each line once, whatever else is told again."""
+        for each in news:
+            if each["number"] > self._told:
+                self._told = each["number"]
+                self._console.print(f"{_INDENT}{escape(each['text'])}", highlight=False, soft_wrap=True)
 
     def died(self, process: str, status: int, delay: float) -> None:
         """Say that a process of the gateway is gone, and when its replacement comes."""

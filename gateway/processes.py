@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import logging
 import os
@@ -18,13 +19,15 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from gateway.backoff import Backoff
+from gateway.beside import Beside
 from gateway.config import Config
 from gateway.core.errors import SetupError
 
 _log = logging.getLogger("gateway.processes")
 
 _START_SECONDS = 30.0
-_LINE_LIMIT = 4 * 2**20
+_LINE_LIMIT = 16 * 2**20
+_REPORT_BYTES = 2**20  # that a child may have told and the parent not yet read
 _LONGEST_PAUSE = 2.0  # seconds; whoever is queued on the sockets of a worker waits that long for its replacement
 
 
@@ -39,6 +42,7 @@ class Child:
         name: what it is called; default: its role.
         sockets: the file descriptors that it inherits, by protocol; the parent keeps them open.
         on_report: told what it reports once it serves.
+        beside: what else it is to know; called before every start. Default: what holds when nothing was decided.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - by name, and each a thing of its own
@@ -50,6 +54,7 @@ class Child:
         name: str = "",
         sockets: Mapping[str, int] | None = None,
         on_report: Callable[[dict[str, Any]], None] = lambda _: None,
+        beside: Callable[[], Beside] | None = None,
     ) -> None:
         self.role = role
         self.name = name or role
@@ -57,6 +62,7 @@ class Child:
         self._config = config
         self._sockets = dict(sockets or {})
         self._on_death, self._on_restart, self._on_report = on_death, on_restart, on_report
+        self._beside = beside or (lambda: Beside.first(config()))
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._listener: asyncio.Task[None] | None = None
@@ -79,6 +85,10 @@ class Child:
         """Send one message; a restarted child gets the last one again."""
         self._last_told = json.dumps(message).encode() + b"\n"
         self._write(self._last_told)
+
+    def mention(self, message: dict[str, Any]) -> None:
+        """Send one message that a restarted child need not get: it starts with what holds by then."""
+        self._write(json.dumps(message).encode() + b"\n")
 
     async def stop(self, seconds: float) -> None:
         """End it: SIGTERM, `seconds` to finish, then SIGKILL."""
@@ -109,7 +119,11 @@ class Child:
             pass_fds=tuple(self._sockets.values()),
         )
         self.pid = process.pid
-        first = {"config": self._config().model_dump(mode="json"), "sockets": self._sockets}
+        first = {
+            "config": self._config().model_dump(mode="json"),
+            "sockets": self._sockets,
+            "beside": self._beside().as_dict(),
+        }
         self._write(json.dumps(first).encode() + b"\n")
         assert process.stdout is not None  # noqa: S101 - it was asked for above
         try:
@@ -164,14 +178,17 @@ class Parent:
     Attributes:
         config: what the parent configured this child with.
         sockets: the file descriptors that this child inherited, by protocol.
+        beside: what else it is to know.
         stop: set on SIGTERM and when the parent is gone.
     """
 
-    def __init__(self, config: Config, sockets: dict[str, int], reader: asyncio.StreamReader) -> None:
-        self.config = config
-        self.sockets = sockets
+    def __init__(self, first: dict[str, Any], reader: asyncio.StreamReader) -> None:
+        self.config = Config.model_validate(first["config"])
+        self.sockets: dict[str, int] = first["sockets"]
+        self.beside = Beside.of(first["beside"])
         self.stop = asyncio.Event()
         self._reader = reader
+        self._cut_off = False
 
     @classmethod
     async def connect(cls) -> Parent:
@@ -180,7 +197,7 @@ class Parent:
         reader = asyncio.StreamReader(limit=_LINE_LIMIT)
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         first = json.loads(await reader.readline())
-        parent = cls(Config.model_validate(first["config"]), first["sockets"], reader)
+        parent = cls(first, reader)
         loop.add_signal_handler(signal.SIGTERM, parent.stop.set)
         return parent
 
@@ -189,11 +206,22 @@ class Parent:
         sys.stdout.write(json.dumps(message) + "\n")
         sys.stdout.flush()
         os.set_blocking(sys.stdout.fileno(), False)  # what is reported later must not wait for the parent
+        with contextlib.suppress(OSError):  # or a report of a thousand routes would never fit
+            fcntl.fcntl(sys.stdout.fileno(), fcntl.F_SETPIPE_SZ, _REPORT_BYTES)
 
-    def report(self, message: dict[str, Any]) -> None:
-        """Tell the parent something that it can do without: lost where it does not read, as requests go first."""
-        with contextlib.suppress(OSError):
-            os.write(sys.stdout.fileno(), json.dumps(message).encode() + b"\n")
+    def report(self, message: dict[str, Any]) -> bool:
+        """Tell the parent something, unless it does not read: requests go first.
+
+        Returns:
+            whether all of it was told; what was not is to be told again, as it is by then.
+        """
+        line = b"\n" * self._cut_off + json.dumps(message).encode() + b"\n"
+        try:
+            written = os.write(sys.stdout.fileno(), line)
+        except OSError:
+            return False
+        self._cut_off = written < len(line)
+        return not self._cut_off
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
         """What the parent tells, until it is gone; then `stop` is set."""

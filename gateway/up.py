@@ -10,8 +10,9 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -19,6 +20,7 @@ import httpx
 from rich.console import Console
 
 from gateway.assets import asset
+from gateway.beside import Beside
 from gateway.config import Config, UpstreamSection
 from gateway.core.errors import ConfigError
 from gateway.demo import run_demo
@@ -28,8 +30,12 @@ from gateway.processes import Child
 from gateway.reload import ConfigFile, change
 from gateway.repository.samples import fetch_samples
 from gateway.repository.scan import installed_frameworks
+from gateway.shutdown import end, on_signals, unless
 from gateway.sockets import bind
 from gateway.stock import Stock
+from gateway.tap_process import TapProcess
+from gateway.traffic.pins import pinned
+from gateway.traffic.snapshot import Snapshot
 from gateway.triton.fetch import TritonInstall, default_cache_dir, ensure_triton
 from gateway.triton.status import Event, ModelState
 from gateway.triton.supervise import EmbeddedTriton
@@ -92,7 +98,16 @@ class Gateway:
         self._publishing: asyncio.TimerHandle | None = None
         self._publish_took = 0.0
         self._fleet: Fleet | None = None
-        self._control = Child("control", self._config, self._control_died, self._publish)
+        self._beside = Beside.first(config)
+        self._control = Child(
+            "control",
+            self._config,
+            self._control_died,
+            self._publish,
+            on_report=self._follow_control,
+            beside=lambda: self._beside,
+        )
+        self._tap = TapProcess(self._config, lambda: self._beside, self._narrator.died, self._publish)
 
     async def run(self, install: TritonInstall | None, demo: bool) -> None:
         """Start everything, show it, and stay until SIGINT or SIGTERM.
@@ -104,11 +119,11 @@ class Gateway:
         Raises:
             SetupError: something cannot start.
         """
-        stop = _on_signals()
+        stop = on_signals()
         if not self._console.is_terminal:  # on a terminal SIGHUP says that it was closed, and ends everything
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._file.look_again)
         async with AsyncExitStack() as stack:
-            await _unless(stop, self._serve(install, demo, stack))
+            await unless(stop, self._serve(install, demo, stack))
             self._console.print("Stopping: requests in flight are finished first ...")
         self._console.print("Stopped.")
 
@@ -129,16 +144,18 @@ class Gateway:
                 stock = await self._open_stock(stack)
                 await stock.use_upstreams(self._loaded.upstreams)
             stack.push_async_callback(self._control.stop, _CONTROL_STOP_SECONDS)
-            self._addresses |= await self._control.start()
+            self._begin_with(await self._control.start())
             self._keep_control_port()
-            self._fleet = Fleet(self._config, self._narrator.died, self._publish)
+            stack.push_async_callback(self._tap.stop)
+            await self._tap.follow()
+            self._fleet = Fleet(self._config, self._narrator.died, self._publish, lambda: self._beside)
             stack.push_async_callback(self._fleet.stop)
             await self._fleet.start()
             self._addresses |= self._fleet.addresses
             self._publish()
             if self._stock is not None:
                 keeper = asyncio.create_task(self._stock.run(), name="repository")
-                stack.push_async_callback(_end, keeper)
+                stack.push_async_callback(end, keeper)
             if self._triton is not None:
                 await self._triton.wait_ready()
         self._publish()
@@ -150,6 +167,7 @@ class Gateway:
 
     async def _open_stock(self, stack: AsyncExitStack) -> Stock:
         stock = Stock(self._loaded.repository, self._publish, self._narrator.news, self._on_event)
+        stock.pin(self._pinned())
         self._stock = await stack.enter_async_context(stock)
         for name, problem in stock.problems.items():
             self._narrator.skipped(name, problem)
@@ -159,12 +177,36 @@ class Gateway:
         stock = await self._open_stock(stack)
         repository = self._loaded.repository.path
         triton = EmbeddedTriton(
-            self._loaded.triton, install, repository, asset("backends"), stock.served, self._on_event
+            self._loaded.triton, install, repository, asset("backends"), stock.served, self._on_event, stock.pins
         )
         self._triton = await stack.enter_async_context(triton)
         stock.use_embedded(triton)
         embedded = UpstreamSection(name="embedded", http=triton.http_address, grpc=triton.grpc_address)
         self._fixed["upstreams"] = (embedded,)
+
+    def _begin_with(self, said: dict[str, Any]) -> None:
+        """What control says when it starts: its address, and what it remembers of traffic."""
+        self._addresses["control"] = said["control"]
+        self._go_by(Snapshot.of(said["decided"]))
+
+    def _follow_control(self, told: dict[str, Any]) -> None:
+        """Control has decided something: the workers go by it, and a person hears of it."""
+        decided = Snapshot.of(told["decided"])
+        if decided != self._beside.decided:
+            self._go_by(decided)
+            if self._fleet is not None:
+                self._fleet.tell(self._config())
+        self._narrator.traffic(told["news"])
+
+    def _pinned(self) -> dict[str, frozenset[int]]:
+        """The versions that traffic is sent to by their number."""
+        return pinned(self._loaded.traffic, self._beside.decided.aliases)
+
+    def _go_by(self, decided: Snapshot) -> None:
+        """Take over what control has decided."""
+        self._beside = replace(self._beside, decided=decided)
+        if self._stock is not None:
+            self._stock.pin(self._pinned())
 
     def _config(self) -> Config:
         """What holds now: what was loaded, with what this run has decided."""
@@ -185,7 +227,10 @@ class Gateway:
         else:
             self._loaded = found.config
             self._reload = {"error": None, "waiting": found.waiting}
+            self._go_by(self._beside.decided)
             if found.applied and self._fleet is not None:
+                self._control.mention({"traffic": self._loaded.traffic.model_dump(mode="json")})
+                await self._tap.follow()
                 self._fleet.tell(self._config())
             if "upstreams" in found.applied and self._stock is not None:
                 await self._stock.use_upstreams(self._loaded.upstreams)
@@ -228,17 +273,13 @@ class Gateway:
                 "processes": {"launcher": os.getpid(), "control": self._control.pid},
                 "workers": self._fleet.status() if self._fleet is not None else [],
                 "config": {"file": str(self._file.path) if self._file.path else None, **self._reload},
+                "tap": self._tap.status(),
                 "upstreams": [upstream.model_dump() for upstream in self._config().upstreams],
                 "triton": self._triton.status().as_dict() if self._triton is not None else None,
                 "repository": self._stock.status() if self._stock is not None else None,
             }
         )
         self._publish_took = time.monotonic() - started
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _is_ready(upstream: UpstreamSection) -> bool:
@@ -253,29 +294,3 @@ async def _ask(method: str, address: str) -> httpx.Response | None:
             return await client.request(method, f"http://{address}")
         except (httpx.HTTPError, httpx.InvalidURL):
             return None
-
-
-def _on_signals() -> asyncio.Event:
-    """An event that SIGINT and SIGTERM set; a second one ends the process at once, and what it owns with it."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-
-    def first(number: signal.Signals) -> None:
-        stop.set()
-        loop.remove_signal_handler(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, first, number)
-    return stop
-
-
-async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Do `work` until it fails, ends, or `stop` is set."""
-    task, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            await task
-    finally:
-        for owned in (task, stopped):
-            owned.cancel()
-        await asyncio.gather(task, stopped, return_exceptions=True)

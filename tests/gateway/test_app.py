@@ -15,11 +15,18 @@ from gateway.app import DataPlane
 from gateway.config import Config, UpstreamSection
 from gateway.core.errors import SetupError
 from gateway.policies.load_by_grpc import LoadByGrpc
+from gateway.policies.measure import Measure
+from gateway.policies.mirror import Mirror
 from gateway.policies.observe import Observe
 from gateway.policies.record import Record
 from gateway.policies.restrict import Restrict
-from gateway.recorder import Recorder
+from gateway.policies.route import Route
+from gateway.policies.rules import Rules
 from gateway.sockets import bind
+from gateway.tap.base import ClosedTap
+from gateway.tap.fake import FakeTap
+from gateway.traffic.sequences import Sequences
+from gateway.traffic.snapshot import Override, Snapshot
 from gateway.upstreams.fake import FakeUpstream
 from gateway.upstreams.fake_triton import FakeTriton
 from tests.gateway.conftest import FakeGateway
@@ -29,12 +36,29 @@ BODY = {"inputs": [{"name": "IN", "shape": [1], "datatype": "INT32", "data": [1]
 
 
 def test_the_chain_is_in_its_order(config: Config, tmp_path: Path) -> None:
-    recording = changed(config, recording={"folder": tmp_path})
-    assert [type(policy) for policy in app.policies(recording, Recorder())] == [Observe, Restrict, LoadByGrpc, Record]
+    route = {
+        "model": "public",
+        "targets": [{"model": "echo"}],
+        "mirrors": [{"model": "echo"}],
+        "policies": {"timeout_seconds": 1},
+    }
+    everything = changed(config, recording={"folder": str(tmp_path)}, traffic={"routes": [route]})
+    chain = [type(policy) for policy in app.policies(everything, Snapshot(), lasting())]
+    assert chain == [Observe, Restrict, LoadByGrpc, Route, Rules, Measure, Record, Mirror]
 
 
 def test_what_is_switched_off_costs_nothing(config: Config) -> None:
-    assert [type(policy) for policy in app.policies(config, Recorder())] == [Observe, Restrict, LoadByGrpc]
+    chain = [type(policy) for policy in app.policies(config, Snapshot(), lasting())]
+    assert chain == [Observe, Restrict, LoadByGrpc]
+
+
+def test_an_alias_alone_needs_a_table(config: Config) -> None:
+    said = app.policies(config, Snapshot(aliases={"stable": "echo/1"}), lasting())
+    assert [type(policy) for policy in said] == [Observe, Restrict, LoadByGrpc, Route]
+
+
+def lasting() -> app.Lasting:
+    return app.Lasting(ClosedTap(), Sequences(60))
 
 
 async def test_both_protocols_share_one_configuration(fake_gateway: FakeGateway) -> None:
@@ -67,9 +91,16 @@ async def infer(client: httpx.AsyncClient, plane: DataPlane, body: Any = BODY) -
 
 
 def changed(config: Config, **sections: dict[str, Any]) -> Config:
-    return config.model_copy(
-        update={name: getattr(config, name).model_copy(update=values) for name, values in sections.items()}
-    )
+    said = {name: getattr(config, name).model_dump() | values for name, values in sections.items()}
+    return Config.model_validate(config.model_dump() | said)
+
+
+def split(stable: float) -> dict[str, Any]:
+    targets = [
+        {"name": "stable", "model": "echo", "version": 1, "weight": stable},
+        {"name": "next", "model": "echo", "weight": 100 - stable},
+    ]
+    return {"routes": [{"model": "public", "targets": targets}]}
 
 
 class TestAnotherConfiguration:
@@ -95,14 +126,43 @@ class TestAnotherConfiguration:
             assert (await request).status_code == 200
 
     async def test_starts_and_ends_recording(self, config: Config, tmp_path: Path) -> None:
-        async with DataPlane(config, FakeUpstream()) as plane, httpx.AsyncClient(trust_env=False) as client:
+        tap = FakeTap()
+        async with DataPlane(config, FakeUpstream(), tap=tap) as plane, httpx.AsyncClient(trust_env=False) as client:
             await infer(client, plane)
-            await plane.apply(changed(config, recording={"folder": tmp_path, "every": 1}))
+            await plane.apply(changed(config, recording={"folder": str(tmp_path), "every": 1}))
             await infer(client, plane)
             await infer(client, plane)
             await plane.apply(config)
             await infer(client, plane)
-        assert len(list((tmp_path / "echo").iterdir())) == 2
+        assert [exchange.purpose for exchange in tap.offered] == ["record", "record"]
+
+    async def test_of_the_weights_drops_nothing_of_what_is_under_way(self, config: Config) -> None:
+        upstream, asked, statuses = FakeUpstream(), 400, []
+
+        async def ask(client: httpx.AsyncClient, plane: DataPlane, count: int) -> None:
+            for _ in range(count):
+                reply = await client.post(f"http://{plane.addresses['http']}/v2/models/public/infer", json=BODY)
+                statuses.append(reply.status_code)
+
+        first = changed(config, traffic=split(100))
+        async with DataPlane(first, upstream) as plane, httpx.AsyncClient(trust_env=False) as client:
+            clients = [asyncio.create_task(ask(client, plane, asked // 8)) for _ in range(8)]
+            turn = 0
+            while not all(task.done() for task in clients):
+                turn += 1
+                if turn % 2:
+                    await plane.apply(changed(config, traffic=split(50 if turn % 4 == 1 else 0)))
+                else:
+                    route = changed(config, traffic=split(50)).traffic.routes[0]
+                    override = Override(route.digest, {"stable": float(turn % 100), "next": float(100 - turn % 100)})
+                    await plane.apply(changed(config, traffic=split(50)), Snapshot(turn, {"public": override}))
+                await asyncio.sleep(0)
+            await asyncio.gather(*clients)
+            counted = plane.status()["traffic"]["routes"]["public"]["variants"]
+        assert statuses == [200] * asked
+        assert len([call for call in upstream.calls if call.model == "echo"]) == asked
+        assert {call.version for call in upstream.calls} == {"1", ""}
+        assert sum(each["ok"] for each in counted.values()) == asked
 
     async def test_brings_other_tritons_and_keeps_what_is_in_flight(self, config: Config) -> None:
         async with FakeTriton() as old, FakeTriton() as new:

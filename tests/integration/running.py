@@ -145,13 +145,16 @@ class Running:
 
 
 @asynccontextmanager
-async def running(repository: Path, *settings: str, seconds: float = 60) -> AsyncIterator[Running]:
+async def running(
+    repository: Path, *settings: str, seconds: float = 60, file: Path | None = None
+) -> AsyncIterator[Running]:
     """Run a gateway on free ports until the block ends.
 
     Args:
         repository: the folder to serve.
         settings: more of the configuration, as `--set` takes it.
         seconds: how long it may take until it serves.
+        file: the configuration that it follows.
     """
     ports = [f"{name}=0" for name in ("http.port", "grpc.port", "control.port")]
     ports += [f"triton.{name}_port=0" for name in ("http", "grpc", "metrics")]
@@ -162,6 +165,7 @@ async def running(repository: Path, *settings: str, seconds: float = 60) -> Asyn
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway.cli", "up", "--no-demo"),
             *(argument for value in values for argument in ("--set", value)),
+            *(("--config", str(file)) if file else ()),
             cwd=repository.parent,
             env=os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"},
             stdout=output,

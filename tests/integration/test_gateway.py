@@ -25,6 +25,8 @@ from tritonclient.utils import InferenceServerException
 from converters.data.recorded import RecordedDataset
 from gateway.app import DataPlane, start_data
 from gateway.config import TritonSection, UpstreamSection, load
+from gateway.tap.fake import FakeTap
+from gateway.tap.recording.log import RecordingLog
 from gateway.triton.fetch import TritonInstall
 from gateway.triton.supervise import EmbeddedTriton
 
@@ -176,8 +178,12 @@ async def test_recorded_requests_hold_what_the_client_libraries_sent(served: Ser
             for compression in (None, "gzip"):
                 check(client.infer("twice", inputs(grpc_client), compression_algorithm=compression))
 
-    async with DataPlane(config) as plane:
+    tap, log = FakeTap(), RecordingLog(config.recording)
+    async with DataPlane(config, tap=tap) as plane:
         await asyncio.to_thread(call, **plane.addresses)
+    for exchange in tap.offered:
+        await log.take(exchange)
+    await log.aclose()
     recorded = list(RecordedDataset(tmp_path / "twice"))
     assert len(recorded) == 8
     for feeds in recorded:

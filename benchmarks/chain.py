@@ -13,12 +13,14 @@ import uvloop
 from benchmarks.context import Context
 from benchmarks.payloads import GRPC_PATH, identity_request
 from benchmarks.proxies import HTTP_PATH
-from gateway.app import policies
+from gateway.app import Lasting, policies
 from gateway.config import Config
 from gateway.core.call import Call, ClientStream, Operation, Protocol, Reply
 from gateway.core.deadline import Deadline
 from gateway.core.policy import Next, Policy, fold
-from gateway.recorder import Recorder
+from gateway.tap.base import ClosedTap
+from gateway.traffic.sequences import Sequences
+from gateway.traffic.snapshot import Snapshot
 
 _CALLS = 20_000
 
@@ -37,7 +39,7 @@ class _Answers:
 
 def run(context: Context) -> dict[str, Any]:
     """Calls through no policy, through each alone, and through the chain as it is configured by default, in turn."""
-    chain = policies(Config(), Recorder())
+    chain = policies(Config(), Snapshot(), Lasting(ClosedTap(), Sequences(idle_seconds=600)))
     ways: dict[str, Sequence[Policy]] = {"none": ()}
     ways |= {type(policy).__name__.lower(): (policy,) for policy in chain}
     ways["the whole chain"] = chain

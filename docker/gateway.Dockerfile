@@ -29,17 +29,21 @@ LABEL org.opencontainers.image.title="triton-gateway" \
 
 # A numeric user, so that Kubernetes' runAsNonRoot can check it without reading the image's user list.
 RUN groupadd --gid 10001 gateway \
-    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin gateway
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin gateway \
+    && install --directory --owner=10001 --group=10001 --mode=0700 /var/lib/triton-gateway
 
 COPY --from=build /opt/triton-gateway /opt/triton-gateway
 COPY --chmod=0644 docker/gateway.yaml /etc/triton-gateway/gateway.yaml
 
-# Whatever wants a home, a cache or a state folder finds it in /tmp, the only place that must be writable.
+# Whatever wants a home or a cache finds it in /tmp, the only place that must be writable. What is decided about traffic
+# while the gateway runs is kept in a volume; without one it is forgotten with the container.
 ENV PATH="/opt/triton-gateway/bin:${PATH}" \
     HOME=/tmp \
+    XDG_STATE_HOME=/var/lib \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 
+VOLUME /var/lib/triton-gateway
 USER 10001:10001
 EXPOSE 8080 8081 8082
 STOPSIGNAL SIGTERM

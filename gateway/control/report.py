@@ -17,6 +17,8 @@ def is_well(status: Mapping[str, Any]) -> bool:
     """Whether everything is ready: the workers, and external Tritons as each sees them or the embedded one's models."""
     if not status["workers"] or not all(worker["pid"] for worker in status["workers"]):
         return False
+    if status.get("tap") is not None and not status["tap"]["pid"]:
+        return False
     triton = status["triton"]
     if triton is None:
         return all(upstream["healthy"] for _, upstream in _seen(status))
@@ -42,6 +44,9 @@ def _gateway(status: Mapping[str, Any]) -> Table:
         state = "ready" if worker["pid"] else "down"
         table.add_row(worker["name"], _coloured(state), str(worker["pid"] or ""), shared)
     table.add_row("control", _coloured("ready"), str(status["processes"]["control"]), addresses.get("control", ""))
+    tap = status.get("tap")  # there only while something is recorded or compared
+    if tap is not None:
+        table.add_row("tap", _coloured("ready" if tap["pid"] else "down"), str(tap["pid"] or ""), "")
     triton = status["triton"]
     if triton is not None:
         [where] = [f"{upstream['http']}, {upstream['grpc']}" for upstream in status["upstreams"]]

@@ -112,3 +112,11 @@ def test_well_is_when_every_worker_reaches_every_triton() -> None:
     gone["workers"][0]["pid"] = None
     assert not is_well(gone)
     assert not is_well(external())
+
+
+def test_the_tap_process_is_shown_while_there_is_one() -> None:
+    assert "tap" not in shown(embedded() | {"tap": None})
+    assert row(shown(embedded() | {"tap": {"pid": 55}}), "tap")[1:3] == ["ready", "55"]
+    assert row(shown(embedded() | {"tap": {"pid": None}}), "tap")[1] == "down"
+    assert not is_well(external([seen("10.0.0.1:8000"), seen("big")]) | {"tap": {"pid": None}})
+    assert is_well(external([seen("10.0.0.1:8000"), seen("big")]) | {"tap": {"pid": 55}})

@@ -98,7 +98,15 @@ def serving(config: Config, decided: Snapshot, upstream: Innermost, lasting: Las
     """What the front ends serve with under `config`."""
     chain = fold(policies(config, decided, lasting), upstream)
     traffic = config.traffic
-    return Serving(chain, config.http, config.grpc, config.limits, config.admin, prefixes(traffic), Cors.of(traffic))
+    return Serving(
+        chain,
+        config.http,
+        config.grpc,
+        config.limits,
+        config.admin,
+        prefixes(traffic),
+        Cors.of(traffic, decided.aliases),
+    )
 
 
 class Tritons:

@@ -22,6 +22,10 @@ A, B = "{http: a:1, grpc: a:2}", "{http: b:1, grpc: b:2}"
         "http.max_body_bytes=1",
         "http.access_log=all",
         "grpc.max_message_bytes=1",
+        "traffic.aliases={a: b}",
+        "traffic.routes=[{model: m}]",
+        "traffic.tenant_header=x-tenant",
+        "traffic.trusted_proxies=[10.0.0.0/8]",
     ],
 )
 def test_what_requests_are_served_with_changes_at_once(override: str) -> None:
@@ -41,6 +45,8 @@ def test_what_requests_are_served_with_changes_at_once(override: str) -> None:
         "workers=2",
         "triton.http_port=1",
         "repository.path=elsewhere",
+        "traffic.state_file=elsewhere",
+        "traffic.reports=elsewhere",
     ],
 )
 def test_what_decides_what_is_started_waits_for_the_next_start(override: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,6 +42,10 @@ class Places:
             traffic.reports or home / f"comparisons-{port}",
             run / "tap",
         )
+
+    def leave(self) -> None:
+        """Take away what was kept for this run alone."""
+        shutil.rmtree(self.tap.parent, ignore_errors=True)
 
 
 def state_home(env: Mapping[str, str]) -> Path:

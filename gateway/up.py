@@ -137,6 +137,7 @@ class Gateway:
             await self._follow()
 
     async def _start(self, install: TritonInstall | None, stack: AsyncExitStack) -> None:
+        stack.callback(self._beside.places.leave)
         with self._narrator.working("Starting"):
             if install is not None:
                 await self._start_triton(install, stack)

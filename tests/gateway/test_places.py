@@ -22,6 +22,15 @@ def test_a_gateway_on_any_port_remembers_nothing_of_another() -> None:
     assert not {one.state, one.reports, one.tap} & {other.state, other.reports, other.tap}
 
 
+def test_what_was_kept_for_one_run_goes_with_it(tmp_path: Path) -> None:
+    places = Places.of(Config(control=ControlSection(port=0)), {})
+    places.tap.parent.mkdir()
+    places.state.write_text("{}")
+    places.leave()
+    assert not places.tap.parent.exists()
+    Places.of(Config(), {"XDG_STATE_HOME": str(tmp_path)}).leave()  # where nothing was kept
+
+
 def test_a_socket_s_path_is_short_enough() -> None:
     assert len(str(Places.of(Config(), {}).tap)) < 108
 

@@ -13,18 +13,18 @@ from urllib.parse import quote
 import click
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Table
 
 from gateway.commands import options
 from gateway.commands.steering import Asked, ask, asking, below, name_of_route
 from gateway.core.errors import SetupError
-from gateway.tap.report import words
+from gateway.tap.report import tables, words
 from gateway.tap.report.markdown import markdown
 from gateway.tap.report.model import Report
 from gateway.tap.report.page import page
 from gateway.traffic.latency import percentile
 
-_WORST = 5
+_WORST, _PROBLEMS = 5, 3
 _FORMS = {".html": "html", ".htm": "html", ".json": "json"}
 _HINT = "give a mirror of a route the section `compare`, or a route a canary"
 
@@ -101,18 +101,28 @@ def _json(report: Report) -> str:
     return json.dumps(report.as_dict(), indent=2) + "\n"
 
 
-def _listed(comparisons: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table("route", "compared with", "agreement", "agreed", "differed", "unreadable", "last (UTC)")
+def _listed(comparisons: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """One row for each pair, and below what there is to say of some; 80 columns are enough."""
+    table = Table(
+        tables.folded("route"),
+        tables.folded("compared with"),
+        *map(tables.whole, ("agreement", "differed", "last (UTC)")),
+    )
+    remarks = []
     for each in comparisons:
+        compared = words.count(each["agreed"] + each["differed"])
         row = (
             each["route"],
             each["mirror"],
             words.share(each["agreement"]),
-            *(words.count(each[key]) for key in ("agreed", "differed", "unreadable")),
+            f"{words.count(each['differed'])} of {compared}",
             words.moment(each["last"]),
         )
         table.add_row(*map(escape, row))
-    return table
+        if unreadable := each["unreadable"]:
+            name = escape(f"{each['route']} {each['mirror']}")
+            remarks.append(f"[bold]{name}[/]: {words.count(unreadable)} answers could not be compared")
+    return Group(table, *remarks)
 
 
 def _shown(report: Report) -> RenderableType:
@@ -124,39 +134,19 @@ def _shown(report: Report) -> RenderableType:
         f"[dim]unreadable[/] {counts.unreadable}  [dim]kept[/] {report.kept}",
         f"[dim]Answers agree if {escape(words.rule(report.settings))}.[/]",
     ]
+    problems = sorted(report.problems.items(), key=lambda item: -item[1])[:_PROBLEMS]
+    parts += [f"[yellow]{words.count(number)}:[/] {escape(what)}" for what, number in problems]
     if report.outputs:
-        parts.append(_outputs(report))
+        parts.append(tables.outputs(report))
     if report.baseline_latency and report.candidate_latency:
         parts.append(_latency(report))
     if report.worst:
-        parts.append(_worst(report))
+        parts.append(tables.worst(report.worst[:_WORST]))
     return Group(*parts)
-
-
-def _outputs(report: Report) -> Table:
-    table = Table("output", "type", "agree", "max error", "cosine", "top-1")
-    for name, output in sorted(report.outputs.items()):
-        row = (
-            name,
-            words.shape(output),
-            words.share(1 - output.differed / output.compared),
-            words.figure(output.max_error),
-            words.similarity(output.cosine),
-            words.share(output.top1),
-        )
-        table.add_row(*map(escape, row))
-    return table
 
 
 def _latency(report: Report) -> Table:
     table = Table("latency", "p50", "p95", "p99")
     for side, histogram in (("baseline", report.baseline_latency), ("candidate", report.candidate_latency)):
         table.add_row(side, *(words.duration(percentile(histogram, mark / 100)) for mark in (50, 95, 99)))
-    return table
-
-
-def _worst(report: Report) -> Table:
-    table = Table("error", Column("why", overflow="fold"), Column("request", overflow="fold"), title="Worst cases")
-    for case in report.worst[:_WORST]:
-        table.add_row(words.case_error(case), escape(case.reason or words.NOTHING), escape(case.request_id))
     return table

@@ -143,14 +143,20 @@ async def _replay(given: _Given, console: Console) -> Results:
             rate=given["rate"],
             concurrency=given["concurrency"],
         )
-        what, pair = f"Replay of {given['log']}", f"{given['to']} against {against or 'what was recorded'}"
+        pair = f"{_who(plan.to)} against {_who(plan.against) if plan.against else 'what was recorded'}"
         settings = section.model_dump(mode="json")
-        results = Results(Report(f"{what} to {pair}", pair, settings), len(models) > 1)
+        results = Results(Report(f"Replay of {given['log']}", pair, settings, replayed=True), len(models) > 1)
         columns = ("sending", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task("", total=min(total, given["limit"] or total))
             await send(log, plan, results, lambda: progress.advance(task))
     return results
+
+
+def _who(side: Side) -> str:
+    """A side as the command line names it."""
+    model = " version ".join(filter(None, (side.model, side.version)))
+    return f"{model} at {side.target.url}" if side.model else side.target.url
 
 
 def _section(given: dict[str, Any]) -> CompareSection:

@@ -120,7 +120,7 @@ def _exchange(request: Recorded, expected: Outcome, got: Outcome) -> Exchange:
         protocol="grpc",  # in whose codes an error is not 0
         model=request.model,
         version=request.version,
-        request_id=request.request_id or str(request.arrived),  # by which it can be found in the log
+        request_id=request.request_id,
         tenant=request.tenant,
         arrived=request.arrived,
         request=b"",

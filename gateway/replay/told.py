@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -12,7 +14,7 @@ from rich.table import Table
 
 from gateway.core.errors import SetupError
 from gateway.replay.results import Results
-from gateway.tap.report import words
+from gateway.tap.report import tables, words
 from gateway.tap.report.markdown import markdown
 from gateway.tap.report.page import page
 
@@ -33,12 +35,7 @@ def summary(results: Results) -> RenderableType:
     parts.append(table)
     cases = [case for case in results.report.worst if case.verdict != "agreed"]
     if cases:
-        worst = Table("error", "arrived (UTC)", "request", "why", title="worst cases", title_justify="left")
-        for case in cases[:_WORST]:
-            worst.add_row(
-                words.case_error(case), words.moment(case.arrived), escape(case.request_id), escape(case.reason)
-            )
-        parts.append(worst)
+        parts.append(tables.worst(cases[:_WORST]))
     return Group(*parts)
 
 
@@ -65,7 +62,7 @@ def check_file(path: Path) -> None:
 
 
 def write(results: Results, path: Path) -> None:
-    """Write the report in the form that the file's suffix says.
+    """Write the report in the form that the file's suffix says; a new file is for our own user alone.
 
     Raises:
         SetupError: it cannot be written.
@@ -76,7 +73,8 @@ def write(results: Results, path: Path) -> None:
     else:
         text = page(noted) if path.suffix == ".html" else markdown(noted)
     try:
-        path.write_text(text, encoding="utf-8")
+        with open(path, "w", encoding="utf-8", opener=partial(os.open, mode=0o600)) as file:
+            file.write(text)
     except OSError as error:
         raise SetupError(f"{path}: the report cannot be written: {error.strerror}") from None
 

@@ -99,6 +99,8 @@ def _output(expected: Tensor, got: Tensor | None, section: CompareSection) -> Ou
         return OutputDifference(name, shape, agrees=False, reason=f"is {got.datatype} instead of {name}")
     if got.shape != shape:
         return OutputDifference(name, shape, agrees=False, reason=f"is {list(got.shape)} instead of {list(shape)}")
+    if section.by == "top1" and expected.name.endswith(CLASS) and expected.data.ndim:  # the best stand first
+        return _exact(name, expected.data[..., :1], got.data[..., :1])
     if expected.data.dtype.kind == "f":
         return _numbers(name, expected.data, got.data, section)
     return _exact(name, expected.data, got.data)

@@ -125,7 +125,7 @@ class _Pair:
     async def take(self, exchange: Exchange) -> None:
         """Compare, count, and perhaps keep."""
         difference = await self._compare(exchange)
-        if difference.verdict == "unreadable":
+        if difference.verdict == "unreadable" and not self._broken:  # which is told already
             self._tell("unreadable", f"an answer could not be compared: {difference.reason}")
         self._notice_another_candidate(exchange)
         self.tally.add(exchange, difference)

@@ -80,11 +80,12 @@ class Keep:
             **dict(zip((TENSORS, LINES), encoded([request]), strict=True)),
             SUMMARY: _summary(exchange, difference, self.redact),
         }
-        self._make_room(sum(map(len, content.values())))
         stem = self._folder / file_name(exchange.model) / str(SegmentName.of([request], os.getpid()))
-        if stem not in self._stems:
-            self._stems.append(stem)
-        _write(stem, content)
+        if stem in self._stems:  # which would be written over
+            return
+        _write(stem, content)  # before another goes for it: where nothing can be written, what is there stays
+        self._make_room(sum(map(len, content.values())))
+        self._stems.append(stem)
 
     def _found(self) -> list[Path]:
         """Those of an earlier process."""
@@ -173,6 +174,7 @@ def _write(stem: Path, content: dict[str, bytes]) -> None:
                 file.write(content[suffix])
             hidden.rename(stem.with_name(f"{stem.name}{suffix}"))
         except OSError:
+            _remove(stem)
             hidden.unlink(missing_ok=True)
             raise
 

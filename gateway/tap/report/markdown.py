@@ -27,7 +27,7 @@ def markdown(report: Report) -> str:
     if report.outputs:
         parts += ["## Outputs", _outputs(report)]
     if report.baseline_latency and report.candidate_latency:
-        parts += ["## Latency", _latency(report), words.LATENCY_NOTE]
+        parts += ["## Latency", _latency(report), words.latency_note(report)]
     if report.worst:
         parts += ["## Worst cases", _worst(report)]
     if report.problems:
@@ -72,8 +72,8 @@ def _worst(report: Report) -> str:
         (
             words.case_error(case),
             case.verdict,
-            words.moment(case.arrived),
-            _text(case.request_id),
+            words.instant(case.arrived),
+            _text(case.request_id) or words.NOTHING,
             _text(case.reason) or words.NOTHING,
         )
         for case in report.worst

@@ -163,6 +163,7 @@ class Report(Struct):
         worst: the worst first.
         problems: how often answers failed or could not be read, by what was said; no more than some.
         kept: requests that are kept for a replay.
+        replayed: whether the candidate was asked by a replay, and not with copies beside the baseline.
     """
 
     route: str
@@ -181,6 +182,7 @@ class Report(Struct):
     worst: list[Case] = []
     problems: dict[str, int] = {}
     kept: int = 0
+    replayed: bool = False
     format: int = FORMAT
 
     def as_dict(self) -> dict[str, Any]:

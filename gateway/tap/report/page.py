@@ -72,7 +72,7 @@ def _header(report: Report, links: Mapping[str, str]) -> Markup:
         "header",
         *([tag("nav", *(join([each, between]) for each in anchors[:-1]), anchors[-1])] if anchors else []),
         tag("h1", words.headline(counts), class_=None if counts.compared else "empty"),
-        tag("p", f"Route {report.route}, {report.mirror}: {words.pair(report)}"),
+        tag("p", words.subject(report)),
         tag("p", f"Answers agree if {words.rule(report.settings)}.", class_="soft"),
     )
 
@@ -141,9 +141,8 @@ _CAPTION = "Answers by their largest absolute error"
 
 def _latency(report: Report) -> Markup:
     sides = {"baseline": report.baseline_latency, "candidate": report.candidate_latency}
-    keys = _keys(
-        (("baseline", f"baseline: {report.baseline}"), ("candidate", f"candidate: {report.candidate} (dashed)"))
-    )
+    baseline, candidate = words.sides(report)
+    keys = _keys((("baseline", f"baseline: {baseline}"), ("candidate", f"candidate: {candidate} (dashed)")))
     rows = [
         (side, *(words.duration(percentile(histogram, mark / 100)) for mark in MARKED))
         for side, histogram in sides.items()
@@ -153,7 +152,7 @@ def _latency(report: Report) -> Markup:
         tag("h2", "Latency"),
         _figure(keys, latencies(sides)),
         table("Percentiles", ("", *(f"p{mark}" for mark in MARKED)), rows),
-        tag("p", words.LATENCY_NOTE, class_="soft"),
+        tag("p", words.latency_note(report), class_="soft"),
     )
 
 
@@ -163,7 +162,7 @@ def _worst(report: Report) -> Markup:
             words.case_error(case),
             case.verdict,
             case.reason or words.NOTHING,
-            words.moment(case.arrived),
+            words.instant(case.arrived),
             case.request_id or words.NOTHING,
             words.duration(case.seconds[0]),
             words.duration(case.seconds[1]),

@@ -10,9 +10,13 @@ from gateway.tap.report.model import Case, Counts, OutputStatistics, Report
 
 NOTHING = "-"
 INFINITE = "∞"
-LATENCY_NOTE = (
+_OF_COPIES = (
     "Of requests that both answered. A copy runs beside its original and takes time from it, so this shows what to "
     "look at, and not which model is faster."
+)
+_OF_REPLAYS = (
+    "Of requests that both answered. What was recorded was measured by the gateway that recorded it, everything else "
+    "by the replay, which sends several requests at a time."
 )
 
 
@@ -90,9 +94,35 @@ def shape(output: OutputStatistics) -> str:
 
 def pair(report: Report) -> str:
     """Who is compared with whom."""
-    if not report.candidate.model:
+    if report.replayed or not report.candidate.model:
         return report.mirror
-    return f"{report.candidate} against {report.baseline}"
+    baseline, candidate = sides(report)
+    return f"{candidate} against {baseline}"
+
+
+def subject(report: Report) -> str:
+    """What a report is of, in a line."""
+    if report.replayed:
+        return f"{report.route}: {report.mirror}"
+    return f"Route {report.route}, {report.mirror}: {pair(report)}"
+
+
+def sides(report: Report) -> tuple[str, str]:
+    """Baseline and candidate, told apart by their targets where the same model answered."""
+    baseline, candidate = report.baseline, report.candidate
+    if str(baseline) != str(candidate) or baseline.target == candidate.target:
+        return str(baseline), str(candidate)
+    return f"{baseline} at {baseline.target}", f"{candidate} at {candidate.target}"
+
+
+def latency_note(report: Report) -> str:
+    """What latencies say, and what they do not."""
+    return _OF_REPLAYS if report.replayed else _OF_COPIES
+
+
+def instant(seconds: float) -> str:
+    """A point in time, in UTC, by which a request can be found in a log."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(" ", "milliseconds")[:-6]
 
 
 def case_error(case: Case) -> str:

@@ -98,9 +98,37 @@ def test_before_anything_was_compared_there_is_a_hint(folder: Path) -> None:
 def test_a_report_is_shown(cli: Cli) -> None:
     told = cli.run("show", "ocr")
     assert told.code == 0
-    for word in ("answers agree", "ocr-2 version 2 against ocr", "scores", "baseline", "p99", "HTTP 503 busy scores"):
+    for word in (
+        "answers agree",
+        "ocr-2 version 2 against ocr",
+        "scores",
+        "baseline",
+        "p99",
+        "1: the candidate failed: HTTP 503 busy scores",
+    ):
         assert word in told.out
     assert cli.run("show", "ocr", "ocr-2").out == told.out
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_nothing_is_cut_on_a_terminal(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    long = full()
+    long.route, long.mirror, long.counts.agreed = "document-classifier", "classifier-of-today~of-tomorrow", 12_345_678
+    put(folder, long)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    told = cli.run("list").out
+    assert "2026-09-21 14:46:30" in told
+    assert "of 12\u202f345\u202f6" in told
+    for shown in (told, cli.run("show", "document-classifier").out):
+        assert "…" not in shown
+        assert max(map(len, shown.splitlines())) <= columns
+
+
+def test_what_could_not_be_compared_is_told(cli: Cli, folder: Path) -> None:
+    odd = full()
+    odd.mirror, odd.counts.unreadable = "[bold]", 7
+    put(folder, odd)
+    assert "ocr [bold]: 7 answers could not be compared" in cli.run("list").out
 
 
 def test_every_form_is_printed(cli: Cli) -> None:

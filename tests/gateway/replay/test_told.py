@@ -1,4 +1,5 @@
 import json
+import stat
 from pathlib import Path
 
 import pytest
@@ -26,11 +27,13 @@ def test_the_terminal_shows_all_there_is_to_know_in_80_columns() -> None:
         console.print(told.summary(some()))
     shown = capture.get()
     for words in (
-        "50 % of 4 answers agree", "5 requests sent, 1 failed", "1 of them: no [bold] such thing", "worst cases",
+        "50 % of 4 answers agree", "5 requests sent, 1 failed", "1 of them: no [bold] such thing", "Worst cases",
         "1 request sent with zeros", "1 request not compared", "1 request sent without", "baseline", "p99", "candidate",
     ):  # fmt: skip
         assert words in shown
     assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+    assert "request " not in shown.partition("Worst cases")[2]  # none has an id
 
 
 def test_nothing_is_said_of_what_was_not() -> None:
@@ -40,7 +43,7 @@ def test_nothing_is_said_of_what_was_not() -> None:
     console = Console(width=80)
     with console.capture() as capture:
         console.print(told.summary(counted))
-    assert "worst" not in capture.get()
+    assert "Worst" not in capture.get()
 
 
 @pytest.mark.parametrize("suffix", [".md", ".html"])
@@ -55,6 +58,7 @@ def test_reports_for_people_say_what_was_redacted(tmp_path: Path, suffix: str) -
 
 def test_a_report_for_programs(tmp_path: Path) -> None:
     told.write(some(), tmp_path / "report.json")
+    assert stat.S_IMODE((tmp_path / "report.json").stat().st_mode) == 0o600
     said = json.loads((tmp_path / "report.json").read_text())
     assert (said["replay"]["redacted"], said["report"]["counts"]["differed"]) == (1, 2)
 

@@ -106,8 +106,10 @@ def test_what_is_added_does_no_harm() -> None:
 
 def test_empty_outputs_agree() -> None:
     empty = np.zeros((0, 4), np.float32)
+    text = np.array(b"1:a", object)
     for section in (BY_ERROR, CompareSection(by="cosine"), CompareSection(by="top1")):
         assert judged(empty, empty, section).agrees
+        assert compare(pair({"y:class": text}, {"y:class": text}), section).agrees
     assert judged(np.float32(1), np.float32(1)).agrees  # and scalars
 
 
@@ -143,14 +145,14 @@ def test_classifications_are_scores_and_classes(protocol: Any) -> None:
     request = DecodedRequest((Tensor("x", "FP32", (1,), np.ones(1, np.float32)),), {}, ("label",), {"label": 2})
     body, length = (grpc_request("m", "", request), None) if protocol == "grpc" else http_request(request)
 
-    def told(*elements: bytes, ignore: tuple[str, ...] = ()) -> Difference:
+    def told(*elements: bytes, **section: Any) -> Difference:
         said = [{"label": texts(b"0.9:1:cat", b"0.1:0:dog")}, {"label": texts(*elements)}]
         if protocol == "grpc":
             answers = [Answer("m", "m", "", 0, grpc_response(each), None, "", "", 0.0) for each in said]
         else:
             answers = [answer(each) for each in said]
         asked = exchange(*answers, protocol=protocol, request=body, header_length=length)
-        return compare(asked, CompareSection(absolute=0.01, ignore=ignore))
+        return compare(asked, CompareSection(absolute=0.01, **section))
 
     near = told(b"0.90625:1:cat", b"0.1:0:dog")
     assert near.agrees
@@ -161,6 +163,9 @@ def test_classifications_are_scores_and_classes(protocol: Any) -> None:
     assert told(*other).reason == "output 'label:class' has 2 of 2 elements that are not equal"
     assert told(*other, ignore=("label:class",)).agrees
     assert told(*other, ignore=("label",)).agrees
+    assert not told(*other, by="top1").agrees
+    assert not told(b"0.9:1:cat", b"0.1:2:cow").agrees
+    assert told(b"0.9:1:cat", b"0.1:2:cow", by="top1").agrees
 
 
 def test_texts_are_compared_as_such_where_no_classes_were_asked_for() -> None:

@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import random
 import stat
 from pathlib import Path
@@ -13,7 +14,7 @@ from gateway.tap.compare import compare
 from gateway.tap.datatypes import Undecodable
 from gateway.tap.exchange import Exchange
 from gateway.tap.kept import Keep
-from gateway.tap.recording.segment import decoded
+from gateway.tap.recording.segment import SegmentName, decoded
 from gateway.tap.sections import RedactSection
 from gateway.traffic.mirror_sections import CompareSection
 from tests.gateway.tap.bodies import answer, exchange, floats, pair, refusal
@@ -131,6 +132,27 @@ def test_bytes_are_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     before = keep.count
     offer(keep, numbered(11))
     assert keep.count == before
+
+
+def test_what_cannot_be_written_takes_nothing_away(tmp_path: Path) -> None:
+    keep = Keep(tmp_path, 3, HIDDEN)
+    for number in range(3):
+        offer(keep, numbered(number))
+    before = files(tmp_path, "")
+    keep._seen = 0  # so that the next is to be kept
+    name = SegmentName(10**7 * (10**18 + 9) + os.getpid() % 10**7, 1)
+    (before[0].parent / f".{name}.jsonl").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        offer(keep, numbered(9))
+    assert [path for path in files(tmp_path, "") if path.is_file()] == before
+    assert keep.count == 3
+
+
+def test_the_same_request_is_kept_once(tmp_path: Path) -> None:
+    keep = Keep(tmp_path, 3, HIDDEN)
+    offer(keep, numbered(1))
+    offer(keep, numbered(1))
+    assert (keep.count, len(files(tmp_path, ".jsonl"))) == (1, 1)
 
 
 def test_names_never_leave_the_folder(tmp_path: Path) -> None:

@@ -14,6 +14,15 @@ def test_everything_is_told() -> None:
     assert "| ∞ | differed | 2026-09-21 " in text
 
 
+def test_a_replay_says_nothing_of_copies() -> None:
+    report = full()
+    assert "A copy runs beside its original" in markdown(report)
+    report.route, report.mirror, report.replayed = "Replay of log", "http://b against http://a", True
+    text = markdown(report)
+    assert text.startswith("# Replay of log: http://b against http://a\n")
+    assert "A copy" not in text
+
+
 def test_tables_have_as_many_cells_everywhere() -> None:
     for table in re.findall(r"(?:^\|.*\n)+", markdown(full("a|b")), re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1

@@ -65,6 +65,14 @@ def test_an_empty_page_says_so() -> None:
     assert Reader(text).count("svg") == 1
 
 
+def test_a_replay_says_nothing_of_copies() -> None:
+    report = full()
+    assert "A copy runs beside its original" in page(report)
+    report.route, report.mirror, report.replayed = "Replay of log", "b against a", True
+    assert "<p>Replay of log: b against a</p>" in page(report)
+    assert "A copy" not in page(report)
+
+
 def test_names_never_become_markup() -> None:
     odd = '</style><script>alert(1)</script>"onload="x'
     report = full(odd)

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from gateway.tap.report import words
-from gateway.tap.report.model import Case, Counts, OutputStatistics
+from gateway.tap.report.model import Case, Counts, OutputStatistics, Side
 from tests.gateway.tap.report.reports import empty, full
 
 
@@ -31,6 +31,7 @@ def test_figures_have_three_digits() -> None:
     assert words.count(1234567) == "1\u202f234\u202f567"
     assert [words.duration(each) for each in (2.0, 0.01234, 1.5e-5)] == ["2 s", "12.3 ms", "15 µs"]
     assert [words.moment(each) for each in (None, 0.0)] == ["-", "1970-01-01 00:00:00"]
+    assert words.instant(0.25) == "1970-01-01 00:00:00.250"
 
 
 def test_the_headline_says_what_came_of_it() -> None:
@@ -51,8 +52,24 @@ def test_the_rule_is_told(settings: dict[str, object], said: str) -> None:
     assert words.rule(empty(**settings).settings) == said
 
 
+def test_a_replay_is_called_by_what_was_asked() -> None:
+    report = full()
+    assert words.subject(report) == "Route ocr, ocr-2: ocr-2 version 2 against ocr"
+    assert "runs beside its original" in words.latency_note(report)
+    report.route, report.mirror, report.replayed = "Replay of log", "http://b against http://a", True
+    assert words.subject(report) == "Replay of log: http://b against http://a"
+    assert words.pair(report) == "http://b against http://a"
+    assert "measured by the gateway that recorded it" in words.latency_note(report)
+    assert "beside" not in words.latency_note(report)
+
+
 def test_both_sides_are_named() -> None:
     assert words.pair(empty()) == "ocr-2"
     assert words.pair(full()) == "ocr-2 version 2 against ocr"
+    same = full()
+    same.baseline, same.candidate = Side("old", "m"), Side("new", "m")
+    assert words.pair(same) == "m at new against m at old"
+    same.baseline = same.candidate
+    assert words.pair(same) == "m against m"
     assert words.shape(OutputStatistics("FP32", (1, 10))) == "FP32 [1, 10]"
     assert words.case_error(Case(0, "", None, "differed", "", (0, 0))) == "∞"

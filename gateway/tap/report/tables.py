@@ -1,0 +1,59 @@
+"""Parts of a report as tables for a terminal; 80 columns are enough for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.markup import escape
+from rich.table import Column, Table
+
+from gateway.tap.report import words
+from gateway.tap.report.model import Case, Report
+
+
+def outputs(report: Report) -> Table:
+    """How far each output was off; what is known of none has no column."""
+    rows = [
+        (
+            name,
+            words.shape(output),
+            words.share(1 - output.differed / output.compared),
+            words.figure(output.max_error),
+            words.similarity(output.cosine),
+            words.share(output.top1),
+        )
+        for name, output in sorted(report.outputs.items())
+    ]
+    columns = [folded("output"), folded("type"), *map(whole, ("agree", "max error", "cosine", "top-1"))]
+    return _filled(columns, rows)
+
+
+def worst(cases: Sequence[Case]) -> Table:
+    """The worst comparisons, with their requests' ids where they have any."""
+    rows = [
+        (words.case_error(case), words.instant(case.arrived), case.request_id or words.NOTHING, case.reason or "-")
+        for case in cases
+    ]
+    columns = [whole("error"), whole("arrived (UTC)"), folded("request"), folded("why")]
+    table = _filled(columns, rows)
+    table.title, table.title_justify = "Worst cases", "left"
+    return table
+
+
+def folded(head: str) -> Column:
+    """A column of names or sentences, which gives way."""
+    return Column(head, overflow="fold")
+
+
+def whole(head: str) -> Column:
+    """A column of figures, which does not."""
+    return Column(head, no_wrap=True)
+
+
+def _filled(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Table:
+    """A table without the columns in which nothing stands."""
+    used = [at for at in range(len(columns)) if any(row[at] != words.NOTHING for row in rows)]
+    table = Table(*(columns[at] for at in used))
+    for row in rows:
+        table.add_row(*(escape(row[at]) for at in used))
+    return table

@@ -166,6 +166,9 @@ class RecordingLog:
             except OSError as error:  # a timeout is one too
                 self._counts["dropped"] += len(gathered.requests)
                 self._turn(str(error) or f"it takes more than {_WRITE_SECONDS:.0f} seconds")
+            except Exception:  # of a store's client; the writer has to go on
+                _log.exception("a segment could not be written")
+                self._counts["dropped"] += len(gathered.requests)
             else:
                 self._turn("")
             finally:

@@ -80,13 +80,14 @@ def policies(config: Config, decided: Snapshot, lasting: Lasting) -> list[Policy
     mirrors, rules = Mirrors.compile(traffic, decided), Rules(traffic)
     table = lasting.follow(config, decided)
     routed = bool(traffic.routes)
+    named = routed or traffic.aliases or decided.aliases or traffic.only_public
     public = {route.label: route.model for route in traffic.routes}
     record = Record(config.recording, tap, traffic.tenant_header or "", public)
     return [
         Observe(config.http.access_log),
         Restrict(config.admin),
         LoadByGrpc(),
-        *([Route(table, lasting.sequences)] if routed or traffic.aliases or decided.aliases else []),
+        *([Route(table, lasting.sequences, only_public=traffic.only_public)] if named else []),
         *([] if rules.empty else [rules]),
         *([Measure(measures)] if routed else []),
         *([record] if config.recording.folder is not None else []),

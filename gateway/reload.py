@@ -19,6 +19,7 @@ _LIVE = frozenset(
         "admin",
         "recording",
         "traffic.aliases",
+        "traffic.only_public",
         "traffic.routes",
         "traffic.tenant_header",
         "traffic.trusted_proxies",

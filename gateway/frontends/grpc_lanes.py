@@ -7,9 +7,9 @@ each lane is a stream of its own through the chain of policies, and the response
 - A lane that fails tells the client so, once for each request that is lost, and the stream goes on (Triton's own way),
   unless the client asked for gRPC errors: then the stream ends with the status. The next message of the same kind opens
   a new lane.
-- When another configuration holds, or other weights, a lane without a request that waits for its first answer is followed
-  by a new one, so that an open stream does not hold on to rules and targets that are gone. A sequence stays in its lane,
-  and so does a client that never stops to wait for an answer.
+- When another configuration or other weights hold, a lane whose requests have all had their first answer is followed by
+  a new one, so that an open stream does not hold on to rules and targets that are gone. Not so a sequence, nor a client
+  that never waits for an answer.
 - Everything has a bound: lanes, messages that wait in one, their bytes, requests that are remembered. Who comes to a
   bound is read no further, which the client feels as flow control, or is told so.
 """

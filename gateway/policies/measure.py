@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from gateway.core.call import Body, Call, ClientStream, Metadata, Operation, Protocol, Reply
 from gateway.core.errors import ClientGone, GatewayError, Overloaded, ShuttingDown
@@ -52,22 +53,26 @@ class Measure:
         return reply
 
     async def stream(self, call: Call, client: ClientStream, proceed: NextStream) -> Reply:
-        """Go on, and count how it went: a stream fails by its end, and by an error in the middle.
+        """Go on, and count how it went: a stream fails by its end, and by an error in the middle, at once.
 
+        It counts once, however many requests a gRPC stream has for one target: chance chose for all of them together.
         How long it takes is up to the client.
         """
         if not call.route or call.operation not in _STREAMS:
             return await proceed(call, client)
-        watched = _Watched(client, _ERROR_EVENT if call.protocol is _HTTP else _ERROR_FIELD)
+        failed = partial(self._served, call.route, call.variant, False, None)
+        watched = _Watched(client, _ERROR_EVENT if call.protocol is _HTTP else _ERROR_FIELD, failed)
         try:
             reply = await proceed(call, watched)
         except _NOT_THE_TARGET_S_FAULT:
             raise
         except GatewayError:
-            self._served(call.route, call.variant, False, None)
+            watched.fail()
             raise
-        ok = reply.status < 400 if call.protocol is _HTTP else not reply.status
-        self._served(call.route, call.variant, ok and not watched.failed, None)
+        if reply.status >= 400 if call.protocol is _HTTP else reply.status:
+            watched.fail()
+        elif not watched.failed:
+            self._served(call.route, call.variant, True, None)
         return reply
 
 
@@ -77,12 +82,23 @@ class _Watched:
     Args:
         client: the client's end.
         error: how an error begins.
+        tell: is told of the first failure.
+
+    Attributes:
+        failed: whether the stream has.
     """
 
-    def __init__(self, client: ClientStream, error: bytes) -> None:
+    def __init__(self, client: ClientStream, error: bytes, tell: Callable[[], None]) -> None:
         self.failed = False
         self._client = client
         self._error = error
+        self._tell = tell
+
+    def fail(self) -> None:
+        """The stream has failed, if it had not yet."""
+        if not self.failed:
+            self.failed = True
+            self._tell()
 
     async def receive(self) -> Body | None:
         """The client's next message."""
@@ -95,5 +111,5 @@ class _Watched:
     async def send(self, message: Body) -> None:
         """Give the client one message or piece."""
         if message.startswith(self._error) and message[1:2] != b"\0":  # an empty text is no error
-            self.failed = True
+            self.fail()
         await self._client.send(message)

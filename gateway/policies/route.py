@@ -53,7 +53,7 @@ class Route:
         only_public: bool = False,
     ) -> None:
         self._only_public = only_public
-        self._find = table.find
+        self._find, self._is_routed = table.find, table.is_routed
         self._sequences = sequences
         self._now = now
         self._random = random
@@ -65,8 +65,10 @@ class Route:
             InvalidRequest: the route has no target of the version that is asked for.
         """
         way = self._way(call)
+        if self._only_public and self._hidden(call, way):
+            return unknown_model.reply(call)
         if way is None:
-            return unknown_model.reply(call) if self._only_public and _names_a_model(call) else await proceed(call)
+            return await proceed(call)
         target = self._target(call, way)
         there = retargeted(call, way, target)
         try:
@@ -87,9 +89,9 @@ class Route:
             InvalidRequest: the route has no target of the version that is asked for.
         """
         way = self._way(call)
+        if self._only_public and self._hidden(call, way):
+            return unknown_model.reply(call) if call.protocol is _HTTP else await _refused(call.model, client)
         if way is None:
-            if self._only_public:
-                return unknown_model.reply(call) if call.protocol is _HTTP else await _refused(call.model, client)
             return await proceed(call, client)
         target = self._target(call, way)
         there = retargeted(call, way, target)
@@ -116,6 +118,12 @@ class Route:
         if call.operation is not _INFER and call.operation not in _ROUTED:
             return None
         return self._find(call)
+
+    def _hidden(self, call: Call, way: Way | None) -> bool:
+        """Whether `call` takes no route, nor an alias of a model that has none: an alias opens no way past routes."""
+        if way is not None:
+            return not way.route and self._is_routed(way.split.heaviest.model)
+        return bool(call.model) and (call.operation is _INFER or call.operation in _ROUTED)
 
     def _target(self, call: Call, way: Way) -> Target:
         if call.operation is not _INFER and call.operation not in _BY_WEIGHT:
@@ -168,11 +176,6 @@ def retargeted(call: Call, way: Way, target: Target) -> Call:
         call.retry,
         call.added,
     )
-
-
-def _names_a_model(call: Call) -> bool:
-    """Whether `call` is one that a route could be for."""
-    return bool(call.model) and (call.operation is _INFER or call.operation in _ROUTED)
 
 
 async def _refused(model: str, client: ClientStream) -> Reply:

@@ -143,7 +143,8 @@ def _host(call: Call) -> str:
     """The name that the client has called, in lower case and without the port."""
     host = (_last(call, _HOST) or b"").decode("latin-1").lower()
     name, colon, port = host.rpartition(":")
-    return name if colon and (port.isdigit() or not port) else host
+    # A name that ends with the root's dot is the same name.
+    return (name if colon and (port.isdigit() or not port) else host).removesuffix(".")
 
 
 def _cookie(call: Call, wanted: bytes) -> bytes | None:
@@ -163,7 +164,7 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        address = ip_address(text)
+        address = ip_address(text.partition("%")[0])  # a zone means nothing to anybody else
     except ValueError:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None

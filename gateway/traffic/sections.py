@@ -137,7 +137,11 @@ class OutputsSection(Section):
 class PoliciesSection(Section):
     """What holds for the requests of one route."""
 
-    timeout_seconds: Seconds | None = Field(None, description="How long a request may take, if that is less than else.")
+    timeout_seconds: Seconds | None = Field(
+        None,
+        description="How long a request may take, if that is less than else; on a gRPC stream each request, until "
+        "its first answer.",
+    )
     retry: bool = Field(True, description="Whether a request that failed at one Triton may be sent to another.")
     max_body_bytes: Bytes | None = Field(None, description="Largest request in bytes, if that is less than else.")
     allow: AccessSection | None = Field(
@@ -151,7 +155,9 @@ class PoliciesSection(Section):
         default_factory=HeadersSection, description="Changes of what Triton is told."
     )
     reply_headers: HeadersSection = Field(
-        default_factory=HeadersSection, description="Changes of what the client is told."
+        default_factory=HeadersSection,
+        description="Changes of what the client is told, by answers and by errors; not on gRPC streams, whose headers "
+        "belong to all models that are called on one.",
     )
     outputs: OutputsSection = Field(
         default_factory=OutputsSection, description="Changes of outputs in HTTP replies, streams too."
@@ -225,6 +231,11 @@ class TrafficSection(Section):
     )
     trusted_proxies: tuple[Network, ...] = Field(
         (), description="Networks of the proxies whose X-Forwarded-For is believed when a client's address matters."
+    )
+    only_public: bool = Field(
+        False,
+        description="Whether only names that have a route or an alias can be called; others are refused as models that "
+        "do not exist, and so is a name whose routes all have a `when` that does not hold.",
     )
     state_file: UserPath | None = Field(
         None,

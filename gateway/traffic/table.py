@@ -176,6 +176,11 @@ class Table:
         names |= _aliases({**section.aliases, **snapshot.aliases}, names)
         return cls(names, routes, common)
 
+    def is_routed(self, name: str) -> bool:
+        """Whether routes are for this name."""
+        found = self._names.get(name)
+        return found is not None and bool(found.routes)
+
     def find(self, call: Call) -> Way | None:
         """Where `call` may go; None if its model is no public name of anything, so that it goes as it is.
 

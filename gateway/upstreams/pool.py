@@ -277,6 +277,6 @@ def _upstream(member: Member, call: Call) -> Upstream:
 def _lost(call: Call) -> SequenceLost:
     name = call.sequence.id if call.sequence is not None else ""
     return SequenceLost(
-        f"the state of sequence {name} of model {call.model} is lost, because the Triton that held it is gone; "
+        f"the state of sequence {name} of model '{call.model}' is lost, because the Triton that held it is gone; "
         "start the sequence again (sequence_start)"
     )

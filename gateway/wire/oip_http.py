@@ -94,6 +94,7 @@ _REPLY_HEADERS = frozenset(
 )
 
 _REMEMBERED = 1024  # request lines that are looked up in one step; no client can make it grow
+_MEMORABLE = 256  # characters of a model and its version
 _ENCODINGS = {b"": "identity", b"identity": "identity", b"gzip": "gzip", b"deflate": "deflate"}
 
 
@@ -183,12 +184,13 @@ def _unknown() -> UnknownRoute:
 def request_line(call: Call) -> bytes:
     """The request line by which Triton understands `call`, without its line end."""
     if call.operation in _DERIVED:
-        return _derived_line(call.operation, call.model, call.version)
+        short = len(call.model) + len(call.version) <= _MEMORABLE  # long ones would cost memory
+        line = _derived_line if short else _line
+        return line(call.operation, call.model, call.version)
     return call.line + b" HTTP/1.1"
 
 
-@lru_cache(_REMEMBERED)
-def _derived_line(operation: Operation, model: str, version: str) -> bytes:
+def _line(operation: Operation, model: str, version: str) -> bytes:
     method, tail = _DERIVED[operation]
     if operation is Operation.MODEL_STATISTICS and not model:
         return b"GET /v2/models/stats HTTP/1.1"
@@ -198,6 +200,9 @@ def _derived_line(operation: Operation, model: str, version: str) -> bytes:
     if version:
         path += b"/versions/" + version.encode("ascii")
     return method + b" " + path + tail + b" HTTP/1.1"
+
+
+_derived_line = lru_cache(_REMEMBERED)(_line)
 
 
 def request_metadata(headers: Metadata) -> Metadata:

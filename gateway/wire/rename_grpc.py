@@ -21,6 +21,7 @@ from gateway.wire import rename_words
 from gateway.wire.protobuf import BYTES, encode_varint, fields, length_delimited, short_varint, unparsable
 
 _REMEMBERED = 1024
+_MEMORABLE = 64  # characters of a version
 _NAME_AND_VERSION = (0x0A, 0x12)  # tags of fields 1 and 2, both texts
 _ERROR_MESSAGE, _INFER_RESPONSE = 1, 2  # of ModelStreamInferResponse
 
@@ -37,9 +38,16 @@ _PATHS = {
 Piece = Body | memoryview
 
 
-@lru_cache(_REMEMBERED)
 def _head(model: str, version: str) -> bytes:
+    """Fields 1 and 2. A version is the client's word, and long ones would cost memory."""
+    return _remembered(model, version) if len(version) <= _MEMORABLE else _written(model, version)
+
+
+def _written(model: str, version: str) -> bytes:
     return length_delimited(1, model.encode()) + (length_delimited(2, version.encode()) if version else b"")
+
+
+_remembered = lru_cache(_REMEMBERED)(_written)
 
 
 def request(message: Body, model: str, version: str) -> bytes:

@@ -23,6 +23,7 @@ A, B = "{http: a:1, grpc: a:2}", "{http: b:1, grpc: b:2}"
         "http.access_log=all",
         "grpc.max_message_bytes=1",
         "traffic.aliases={a: b}",
+        "traffic.only_public=true",
         "traffic.routes=[{model: m}]",
         "traffic.tenant_header=x-tenant",
         "traffic.trusted_proxies=[10.0.0.0/8]",

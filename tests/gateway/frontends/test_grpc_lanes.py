@@ -17,6 +17,7 @@ from tests.gateway.frontends.grpc_doubles import (
     EchoTriton,
     ScriptedClient,
     in_shared_memory,
+    opened,
     request,
     response,
     serving_with,
@@ -193,6 +194,68 @@ async def test_each_sequence_has_a_lane_until_it_ends(make_lanes: MakeLanes) -> 
     sequences = [call.sequence for call in triton.calls]
     assert [(s.id, s.start) for s in sequences if s] == [("7", True), ("8", True), ("7", True)]
     assert client.errors() == []
+
+
+async def test_an_open_stream_goes_by_another_configuration_from_the_next_request_on(intake: Intake) -> None:
+    before, after, client = EchoTriton(), EchoTriton(), ScriptedClient()
+    current = Current(serving_with(Chain(before.infer, before.stream)))
+    async with serving(Lanes(current, client, opened(), intake)) as stream:
+        client.say(request("a", "1"))
+        client.say(request("a", "2", sequence_id=7, sequence_start=True))
+        await client.hears(2)
+        current.serving = serving_with(Chain(after.infer, fold([Refuse("b")], after).stream))
+        for message in (request("a", "3"), request("a", "4", sequence_id=7), request("b", "5")):
+            client.say(message)
+        await client.hears(5)
+        await until(lambda: before.open == 1)  # the sequence's lane
+        client.half_close()
+        assert (await within(stream)).status == 0
+    assert [call.sequence is None for call in before.calls] == [True, False]
+    assert [(call.model, call.sequence) for call in after.calls] == [("a", None)]
+    assert client.errors() == [("5", "b is not for you")]
+    assert {number for _, number in client.answered()} == {"1", "2", "3", "4"}
+
+
+async def test_requests_that_wait_for_an_answer_keep_the_order_of_their_lane(intake: Intake) -> None:
+    before, after, client = EchoTriton(), EchoTriton(), ScriptedClient(request("a", "1"))
+    before.gate.clear()
+    current = Current(serving_with(Chain(before.infer, before.stream)))
+    async with serving(Lanes(current, client, opened(), intake)) as stream:
+        await until(lambda: client.taken == 1 and before.open == 1)
+        current.serving = serving_with(Chain(after.infer, after.stream))
+        client.say(request("a", "2"))
+        await until(lambda: client.taken == 2)
+        before.gate.set()
+        await client.hears(2)
+        client.say(request("a", "3"))
+        client.half_close()
+        assert (await within(stream)).status == 0
+    assert [number for _, number in client.answered()] == ["1", "2", "3"]
+    assert (len(before.calls), len(after.calls)) == (1, 1)
+
+
+async def test_a_lane_that_was_followed_finishes_what_it_has_begun(intake: Intake) -> None:
+    finish, after, client = asyncio.Event(), EchoTriton(), ScriptedClient(request("a", "1"))
+
+    async def bit_by_bit(call: Call, client: ClientStream) -> Reply:
+        asked = await client.receive()
+        assert asked is not None
+        await client.send(response(asked, final=False))
+        assert await client.receive() is None
+        await finish.wait()
+        await client.send(response(asked, final=True))
+        return Reply(0)
+
+    current = Current(serving_with(Chain(after.infer, bit_by_bit)))
+    async with serving(Lanes(current, client, opened(), intake)) as stream:
+        await client.hears(1)
+        current.serving = serving_with(Chain(after.infer, after.stream))
+        client.say(request("a", "2"))
+        await client.hears(2)
+        finish.set()
+        client.half_close()
+        assert (await within(stream)).status == 0
+    assert [number for _, number in client.answered()] == ["1", "2", "1"]
 
 
 async def test_a_sequence_id_that_comes_again_waits_for_the_one_before(make_lanes: MakeLanes) -> None:

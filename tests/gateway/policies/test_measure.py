@@ -139,3 +139,18 @@ async def test_an_error_in_the_middle_of_a_stream_is_a_failure(
     await fold([Measure(measures)], FakeUpstream()).stream(call, client)
     assert counted(measures) == (0, 1)
     assert len(client.received) == (3 if protocol is Protocol.GRPC else 1)
+
+
+async def test_an_error_on_a_stream_counts_at_once_and_the_stream_once(make_call: MakeCall, measures: Measures) -> None:
+    seen = []
+
+    async def failing(call: Call, client: ClientStream) -> Reply:
+        for message in (b"\x12\x00", b"\x0a\x02no", b"\x0a\x02no", b"\x12\x00"):
+            await client.send(message)
+            seen.append(counted(measures))
+        return Reply(3, message="no")
+
+    call = routed(make_call(protocol=Protocol.GRPC, operation=Operation.STREAM_INFER))
+    await Measure(measures).stream(call, FakeClient(), failing)
+    assert seen == [(0, 0), (0, 1), (0, 1), (0, 1)]
+    assert counted(measures) == (0, 1)

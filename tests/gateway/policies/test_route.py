@@ -21,7 +21,7 @@ from gateway.upstreams.fake import FakeClient, FakeUpstream
 from gateway.upstreams.fake_triton import FakeTriton
 from gateway.upstreams.grpc import GrpcUpstream
 from gateway.upstreams.http import HttpUpstream
-from gateway.wire import status
+from gateway.wire import status, unknown_model
 from tests.gateway.conftest import MakeCall
 
 TARGETS = [{"model": "fraud-a", "weight": 80}, {"name": "b", "model": "fraud-b", "version": 1, "weight": 20}]
@@ -431,3 +431,54 @@ async def test_weights_that_change_while_requests_are_in_flight_drop_nothing(mak
     assert Counter(json.loads(call.body)["number"] for call in to.calls) == Counter(range(400))
     assert {call.variant for call in to.calls[:20]} == {"fraud-a"}
     assert Counter(call.variant for call in to.calls) == Counter(reply.variant for reply in replies)
+
+
+def public_alone(**section: Any) -> Route:
+    """A route for nothing but public names."""
+    return Route(Table.compile(traffic(**section), Snapshot()), Sequences(600), only_public=True)
+
+
+@pytest.mark.parametrize("operation", [Operation.INFER, Operation.MODEL_METADATA, Operation.MODEL_READY])
+@pytest.mark.parametrize("protocol", [HTTP, GRPC])
+async def test_a_model_without_a_public_name_can_be_hidden(
+    make_call: MakeCall, protocol: Protocol, operation: Operation
+) -> None:
+    to, policy = upstream(), public_alone(aliases={"also": "echo"})
+    for model in ("echo", "fraud-a"):  # a target's real name is no public one
+        call = make_call(protocol, operation, model)
+        assert await fold([policy], to).infer(call) == unknown_model.reply(call)
+    assert to.calls == []
+    body = message("fraud") if protocol is GRPC else b""
+    for model in ("fraud", "also"):
+        await fold([policy], to).infer(make_call(protocol, operation, model, body=body))
+    assert len(to.calls) == 2
+
+
+@pytest.mark.parametrize("operation", [Operation.SERVER_METADATA, Operation.MODEL_STATISTICS, Operation.LOAD_MODEL])
+async def test_what_is_asked_of_the_server_is_not_hidden(make_call: MakeCall, operation: Operation) -> None:
+    to, call = upstream(), make_call(operation=operation, model="echo" if operation is Operation.LOAD_MODEL else "")
+    await fold([public_alone()], to).infer(call)
+    assert to.calls == [call]
+
+
+async def test_a_hidden_model_is_hidden_from_streams(make_call: MakeCall) -> None:
+    to, client = upstream(), FakeClient(message("echo", request_id="1"), message("echo", request_id="2"))
+    chain = fold([public_alone()], to)
+    call = make_call(GRPC, Operation.STREAM_INFER, metadata=((b"triton_grpc_error", b"true"),))
+    assert await chain.stream(call, client) == Reply(0)
+    told = [service_pb2.ModelStreamInferResponse.FromString(bytes(said)) for said in client.received]
+    assert [(said.infer_response.id, said.error_message) for said in told] == [
+        (number, "Request for unknown model: 'echo' is not found") for number in ("1", "2")
+    ]
+    call = make_call(operation=Operation.GENERATE_STREAM)
+    assert await chain.stream(call, client) == unknown_model.reply(call)
+    assert to.calls == []
+
+
+async def test_a_name_whose_routes_are_for_others_can_be_hidden(make_call: MakeCall) -> None:
+    routes = [{"model": "echo", "when": {"hosts": ["a.example"]}, "targets": [{"model": "fraud-a"}]}]
+    chain = fold([public_alone(routes=routes, aliases={"also": "echo"})], upstream())
+    for name in ("echo", "also"):  # an alias is no way past the routes
+        assert (await chain.infer(make_call(model=name))).status == 404
+        there = make_call(model=name, metadata=((b"host", b"a.example"),))
+        assert (await chain.infer(there)).variant == "fraud-a"

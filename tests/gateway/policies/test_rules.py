@@ -6,7 +6,14 @@ from msgspec.structs import replace
 from tritonclient.grpc import service_pb2
 
 from gateway.core.call import Call, ClientStream, Metadata, Operation, Protocol, Reply
-from gateway.core.errors import Forbidden, RequestTooLarge
+from gateway.core.errors import (
+    ClientGone,
+    DeadlineExceeded,
+    Forbidden,
+    GatewayError,
+    RequestTooLarge,
+    UpstreamUnavailable,
+)
 from gateway.core.policy import fold
 from gateway.policies.rules import Headers, Rules
 from gateway.traffic.sections import HeadersSection, TrafficSection
@@ -163,6 +170,66 @@ async def test_what_the_client_is_told_is_changed(make_call: MakeCall, status: i
     client = FakeClient()
     ended = await policy.stream(replace(make_call(), route="shop"), client, triton.stream)
     assert client.metadata == ended.metadata == changed
+
+
+async def test_errors_have_the_headers_of_the_route(make_call: MakeCall) -> None:
+    policy = rules(
+        max_body_bytes=3, deny={"networks": ["10.0.0.1"]}, reply_headers={"set": {"X-By": "us", "Retry-After": "9"}}
+    )
+    added: Metadata = ((b"x-by", b"us"), (b"retry-after", b"9"))
+    for peer, code in (("11.0.0.1", 413), ("10.0.0.1", 403)):
+        call = replace(make_call(body=b"long"), route="shop", peer=peer)
+        reply = await policy(call, Triton().infer)
+        assert await policy.stream(call, FakeClient(), Triton().stream) == reply
+        assert (reply.status, reply.metadata[1:]) == (code, added)
+        assert json.loads(reply.body)["error"]
+        grpc = await policy(replace(call, protocol=Protocol.GRPC), Triton().infer)
+        assert grpc.metadata == added
+        assert grpc.message == json.loads(reply.body)["error"]
+    reply = await policy(
+        replace(make_call(), route="shop", peer="11.0.0.1"), Failing(UpstreamUnavailable("down")).infer
+    )
+    assert (reply.status, reply.metadata[1:]) == (503, added)
+
+
+async def test_who_has_gone_is_told_nothing(make_call: MakeCall) -> None:
+    policy = rules(reply_headers={"set": {"X-By": "us"}})
+    with pytest.raises(ClientGone):
+        await policy(replace(make_call(), route="shop"), Failing(ClientGone("gone")).infer)
+
+
+async def test_a_grpc_stream_keeps_its_headers_and_its_life(make_call: MakeCall) -> None:
+    policy, triton, client = rules(reply_headers={"set": {"X-By": "us"}}, timeout_seconds=1), Triton(), FakeClient()
+    call = replace(make_call(**GRPC_STREAM), route="shop")
+    assert await policy.stream(call, client, triton.stream) is triton.reply
+    assert client.metadata == triton.reply.metadata
+    assert triton.calls[0].deadline == call.deadline
+
+
+async def test_a_request_on_a_grpc_stream_has_its_own_time(make_call: MakeCall) -> None:
+    client = FakeClient(message(20, "1"))
+
+    async def silent(call: Call, client: ClientStream) -> Reply:
+        while await client.receive():
+            pass
+        return Reply(0)
+
+    policy = rules(timeout_seconds=0.01)
+    with pytest.raises(DeadlineExceeded):
+        await policy.stream(replace(make_call(**GRPC_STREAM), route="shop"), client, silent)
+
+
+class Failing:
+    """Fails at every call."""
+
+    def __init__(self, error: GatewayError) -> None:
+        self.error = error
+
+    async def infer(self, call: Call) -> Reply:
+        raise self.error
+
+    async def stream(self, call: Call, client: ClientStream) -> Reply:
+        raise self.error
 
 
 SCORES = {"name": "scores", "datatype": "FP32", "shape": [1], "data": [0.123456]}

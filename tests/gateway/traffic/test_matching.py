@@ -27,10 +27,14 @@ def forwarded(make_call: MakeCall, peer: str, *values: bytes) -> Call:
         ("10.0.0.1", (b"1.1.1.1, 198.51.100.1, 10.0.0.9",), "198.51.100.1"),
         ("10.0.0.1", (b"1.1.1.1", b"198.51.100.1,10.9.9.9"), "198.51.100.1"),
         ("10.0.0.1", (b"10.0.0.3, 10.0.0.2",), "10.0.0.3"),  # proxies alone
-        ("10.0.0.1", (b"198.51.100.1, nonsense",), "10.0.0.1"),
-        ("10.0.0.1", (b"198.51.100.1, \xff, 10.0.0.2",), "10.0.0.2"),
+        ("10.0.0.1", (b"198.51.100.1, unknown",), ""),  # whom the proxy serves is not known, and is not the proxy
+        ("10.0.0.1", (b"198.51.100.1, \xff, 10.0.0.2",), ""),
+        ("10.0.0.1", (b"nonsense, 198.51.100.1",), "198.51.100.1"),  # what the client has written does not matter
+        ("10.0.0.1", (b"198.51.100.1,, ", b""), "198.51.100.1"),
+        ("10.0.0.1", (b"",), "10.0.0.1"),
         ("10.0.0.1", (b"198.51.100.1:5555",), "198.51.100.1"),
         ("fd00::1", (b"[2001:db8::1]:443",), "2001:db8::1"),
+        ("fd00::1", (b"fe80::1%" + b"z" * 5000,), "fe80::1"),
         ("::ffff:10.0.0.1", (b"::ffff:198.51.100.1",), "198.51.100.1"),
         ("::ffff:192.0.2.7", (), "192.0.2.7"),
         ("", (b"198.51.100.1",), ""),
@@ -114,6 +118,8 @@ def test_tenants_fit_and_nobody_is_no_tenant(make_call: MakeCall) -> None:
         (b"api.example", True),
         (b"API.Example:8080", True),
         (b"api.example:", True),
+        (b"api.example.", True),  # the same name, said in full
+        (b"api.example.:443", True),
         (b"www.api.example", True),
         (b"example", False),
         (b"[2001:db8::1]:80", True),

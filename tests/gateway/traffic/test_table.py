@@ -221,3 +221,8 @@ def test_what_has_not_changed_is_taken_over(make_call: MakeCall) -> None:
     assert aims(Table.compile(section, NOTHING, after), fraud) == {"fraud-a", "fraud-b-3"}
     trusting = section.model_copy(update={"tenant_header": "x-tenant"})
     assert found(Table.compile(trusting, NOTHING, before), other) is not found(before, other)
+
+
+def test_a_name_is_routed_if_routes_are_for_it() -> None:
+    some = table({"model": "shop", "when": {"hosts": ["a"]}}, aliases={"also": "fraud", "store": "shop"})
+    assert [some.is_routed(name) for name in ("shop", "store", "also", "fraud")] == [True, True, False, False]

@@ -332,7 +332,7 @@ async def test_a_sequence_is_lost_with_its_triton_and_can_be_started_again(make:
     made = await make(*fakes(3))
     home = await home_of(made, make_call, "7")
     home.down = True
-    with pytest.raises(SequenceLost, match=r"sequence 7 of model echo is lost.*sequence_start"):
+    with pytest.raises(SequenceLost, match=r"sequence 7 of model 'echo' is lost.*sequence_start"):
         await in_sequence(made, make_call, "7")
     assert (await in_sequence(made, make_call, "7", start=True)).status == 200
     assert (await in_sequence(made, make_call, "7")).status == 200

@@ -1,3 +1,4 @@
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -168,3 +169,16 @@ def test_an_answer_that_is_none_is_told_as_such(message: bytes) -> None:
         reply_for(Operation.MODEL_CONFIG, length_delimited(1, message), "public")
     with pytest.raises(UpstreamBroken):
         reply_for(Operation.INFER, message[:2], "public")
+
+
+def test_long_versions_are_not_remembered() -> None:
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(100):
+            version = f"{number}" + "0" * 100_000
+            said = request(infer_request("shop", version, []).SerializeToString(), "real", version)
+            assert service_pb2.ModelInferRequest.FromString(said).model_version == version
+        assert tracemalloc.get_traced_memory()[0] - before < 2_000_000
+    finally:
+        tracemalloc.stop()

@@ -11,22 +11,18 @@ import argparse
 import math
 import statistics
 import sys
-from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.latencies import Ints, Latencies, chances
 from benchmarks.summary import table
 from gateway.control.canary.evidence import Evidence, Sample
 from gateway.control.canary.machine import begin, decide, shadow_percent, weights
 from gateway.traffic.canary_sections import CanarySection
-from gateway.traffic.latency import bin_of, seconds_of
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 DEFAULT = CanarySection(candidate="new")
 FROM_5 = CanarySection(candidate="new", steps=(5.0, 25.0, 50.0, 100.0))
@@ -34,9 +30,7 @@ NO_SHADOW = CanarySection(candidate="new", steps=(5.0, 25.0, 50.0, 100.0), shado
 
 _CHUNK_SECONDS = 60
 _LONGEST_SECONDS = 6 * 3600  # a canary that has not ended by then counts as undecided
-_MEDIAN_SECONDS = 0.02
 _SWING_SECONDS = 240.0
-_MOST_SHIFT = 20  # bins by which latencies swing at most, 2 % each
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,59 +62,23 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How one canary ended: its phase, the candidate's percentage then, and what it had served to clients at 5 %."""
+    """How one canary ended.
+
+    Attributes:
+        phase: the canary's.
+        percent: of the requests that the candidate had then.
+        served_at_5: what it had served to clients at 5 %.
+        served: what it had served to clients in all.
+        seconds: how long it took.
+        reason: why it ended.
+    """
 
     phase: str
     percent: float
     served_at_5: int
+    served: int
+    seconds: int
     reason: str
-
-
-class _Latencies(Mapping[int, int]):
-    """A histogram that is drawn when somebody looks at it: most seconds nobody does."""
-
-    def __init__(self, chances: Floats, first: int, rng: np.random.Generator) -> None:
-        self._chances, self._rng = chances, rng
-        self._numbers = range(first - _MOST_SHIFT, first + len(chances) + _MOST_SHIFT)
-        self._drawn_so_far = np.zeros(len(self._numbers), np.int64)
-        self._counts: dict[int, int] = {}
-        self._pending: dict[int, int] = {}
-
-    def add(self, shift: int, requests: int) -> None:
-        """Some more requests, whose latencies are `shift` bins higher than usual."""
-        self._pending[shift] = self._pending.get(shift, 0) + requests
-
-    def _drawn(self) -> dict[int, int]:
-        if self._pending:
-            size = len(self._chances)
-            for shift, requests in self._pending.items():
-                at = shift + _MOST_SHIFT
-                self._drawn_so_far[at : at + size] += self._rng.multinomial(requests, self._chances)
-            self._pending.clear()
-            pairs = zip(self._numbers, self._drawn_so_far.tolist(), strict=True)
-            self._counts = {number: count for number, count in pairs if count}
-        return self._counts
-
-    def __getitem__(self, number: int) -> int:
-        return self._drawn()[number]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._drawn())
-
-    def __len__(self) -> int:
-        return len(self._drawn())
-
-    def get(self, number: int, default: int = 0) -> int:  # type: ignore[override]
-        """As of a dict, and as fast."""
-        return self._drawn().get(number, default)
-
-    def items(self) -> ItemsView[int, int]:
-        """As of a dict, and as fast."""
-        return self._drawn().items()
-
-    def values(self) -> ValuesView[int]:
-        """As of a dict, and as fast."""
-        return self._drawn().values()
 
 
 @dataclass
@@ -133,18 +91,17 @@ class _Window:
     percent: float
     shadow: float
     seconds: int = 0
-    latencies: tuple[_Latencies, _Latencies] = field(init=False)
+    latencies: tuple[Latencies, Latencies] = field(init=False)
     served: int = 0
     _rows: list[list[int]] = field(default_factory=list)
     _totals: Ints = field(default_factory=lambda: np.zeros(7, np.int64))
-    _arrived: tuple[Ints, Ints] = field(init=False)
+    _arrived: Ints = field(init=False)
 
     def __post_init__(self) -> None:
-        workers = self.scenario.workers
-        self._arrived = np.zeros(workers, np.int64), np.zeros(workers, np.int64)
-        first, chances = _chances(self.scenario.sigma, 1.0)
-        other, slower = _chances(self.scenario.sigma, self.scenario.slower)
-        self.latencies = _Latencies(chances, first, self.rng), _Latencies(slower, other, self.rng)
+        self._arrived = np.zeros(self.scenario.workers, np.int64)
+        first, usual = chances(self.scenario.sigma, 1.0)
+        other, slower = chances(self.scenario.sigma, self.scenario.slower)
+        self.latencies = Latencies(usual, first, self.rng), Latencies(slower, other, self.rng)
 
     def second(self) -> Evidence:
         """All evidence, one second later."""
@@ -174,16 +131,17 @@ class _Window:
         swing = np.sin(2 * math.pi * at / _SWING_SECONDS) if scenario.drifts else np.zeros(_CHUNK_SECONDS)
         rate = scenario.per_second * (1 + 0.5 * swing)
         shift = np.rint(np.log1p(0.25 * swing) / math.log(1.02)).astype(np.int64)
-        judged = []
-        for arrived, share in zip(self._arrived, (1 - self.percent / 100, self.percent / 100), strict=True):
-            came = rng.poisson(rate * share / scenario.workers, (scenario.workers, _CHUNK_SECONDS)).cumsum(axis=1)
-            came += arrived[:, None]
-            before = np.column_stack([arrived, came])
-            counted = np.maximum(before - scenario.section.settle_requests, 0).sum(axis=0)
-            judged.append((np.diff(counted), np.diff(before.sum(axis=0)), came.sum(axis=0)))
-            arrived[:] = came[:, -1]
-        (base, all_base, _), (mine, _, served) = judged
-        shadow = rng.binomial(all_base, self.shadow / 100)
+        size, share = (scenario.workers, _CHUNK_SECONDS), self.percent / 100
+        came_base = rng.poisson(rate * (1 - share) / scenario.workers, size)
+        came = rng.poisson(rate * share / scenario.workers, size).cumsum(axis=1) + self._arrived[:, None]
+        before = np.column_stack([self._arrived, came])
+        self._arrived = came[:, -1]
+        settle = scenario.section.settle_requests
+        # Latencies are counted once the candidate has settled, outcomes from the first request on.
+        timed = np.diff(np.maximum(before - settle, 0).sum(axis=0))
+        timed_base = np.where(before[:, :-1] >= settle, came_base, 0).sum(axis=0)
+        base, mine, served = came_base.sum(axis=0), np.diff(before.sum(axis=0)), came.sum(axis=0)
+        shadow = rng.binomial(base, self.shadow / 100)
         base_failed, failed = rng.binomial(base, scenario.errors[0]), rng.binomial(mine, scenario.errors[1])
         shadow_failed = rng.binomial(shadow, scenario.errors[1])
         differed = rng.binomial(shadow - shadow_failed, scenario.wrong)
@@ -198,24 +156,13 @@ class _Window:
         ]
         sums = np.stack(parts).cumsum(axis=1) + self._totals[:, None]
         self._totals = sums[:, -1]
-        return np.vstack([sums, base, mine, served, shift]).T
-
-
-def _chances(sigma: float, times: float) -> tuple[int, Floats]:
-    """The first of the bins that a lognormal latency falls into, and the chance of each from there on."""
-    median = math.log(_MEDIAN_SECONDS * times)
-    first, last = bin_of(math.exp(median - 5 * sigma)), bin_of(math.exp(median + 5 * sigma))
-    half = math.log(1.02) / 2
-    edges = [(math.log(seconds_of(number)) - half - median) / sigma for number in range(first, last + 2)]
-    below = np.array([0.5 * math.erfc(-edge / math.sqrt(2)) for edge in edges])
-    chances = np.diff(below)
-    return first, chances / chances.sum()
+        return np.vstack([sums, timed_base, timed, served, shift]).T
 
 
 def simulate(scenario: Scenario, seed: int) -> Ending:
     """One canary, from its beginning to its end."""
     rng = np.random.default_rng(seed)
-    section, clock, served_at_5 = scenario.section, 0, 0
+    section, clock, served_at_5, served = scenario.section, 0, 0, 0
     state = begin(section, clock)
     while clock < _LONGEST_SECONDS:
         percent = weights(section, state)
@@ -224,11 +171,12 @@ def simulate(scenario: Scenario, seed: int) -> Ending:
         while state.epoch == epoch and clock < _LONGEST_SECONDS:
             clock += 1
             state = decide(section, state, window.second(), clock).state
+        served += window.served
         if percent == 5:
             served_at_5 = window.served
         if state.is_over:
-            return Ending(state.phase, percent, served_at_5, state.reason)
-    return Ending("undecided", weights(section, state), served_at_5, state.reason)
+            return Ending(state.phase, percent, served_at_5, served, clock, state.reason)
+    return Ending("undecided", weights(section, state), served_at_5, served, clock, state.reason)
 
 
 def scenarios() -> list[Scenario]:
@@ -254,6 +202,13 @@ def scenarios() -> list[Scenario]:
                 Scenario(f"1 % errors against {100 * usual:g} %", section, rate, errors=(usual, 0.01))
                 for usual in (0.0, 0.001)
             ]
+    for rate in (2.0, 20.0):
+        found += [
+            Scenario("all answers differ", per_second=rate, wrong=1.0),
+            Scenario("2 % wrong", per_second=rate, wrong=0.02),
+            Scenario("everything fails", per_second=rate, errors=(0.0, 1.0)),
+            Scenario("1 % errors against 0 %", per_second=rate, errors=(0.0, 0.01)),
+        ]
     found.append(Scenario("1 % errors, no shadow", NO_SHADOW, errors=(0.0, 0.01)))
     found += [Scenario("5 % slower", slower=1.05), Scenario("5 % slower", FROM_5, sigma=0.3, slower=1.05)]
     return found
@@ -271,8 +226,17 @@ def row(scenario: Scenario, endings: Sequence[Ending]) -> list[str]:
         f"{100 * len(back) / len(endings):.1f} %",
         f"{100 * few / len(endings):.1f} %",
         ", ".join(f"{sum(e.percent == place for e in back)} at {place:g} %" for place in places),
-        f"{statistics.median(at_5):.0f} / {at_5[math.ceil(0.95 * len(at_5)) - 1]} / {at_5[-1]}" if at_5 else "",
+        _spread(at_5),
+        _spread(sorted(ending.served for ending in back)),
+        _spread(sorted(ending.seconds for ending in back)),
     ]
+
+
+def _spread(values: Sequence[int]) -> str:
+    """The median, the 95th percentile and the most of values that rise."""
+    if not values:
+        return ""
+    return f"{statistics.median(values):.0f} / {values[math.ceil(0.95 * len(values)) - 1]} / {values[-1]}"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -287,7 +251,16 @@ def main(arguments: Sequence[str]) -> int:
         if options.only in scenario.name:
             runs = track(range(options.runs), f"{scenario.name} at {scenario.per_second:g}/s", console=console)
             rows.append(row(scenario, [simulate(scenario, seed) for seed in runs]))
-    header = ["candidate", "rolled back", "with < 200 at 5 %", "where", "served at 5 %: median / p95 / most"]
+    spread = "median / p95 / most"
+    header = [
+        "candidate",
+        "rolled back",
+        "with < 200 at 5 %",
+        "where",
+        f"served at 5 %: {spread}",
+        f"served in all: {spread}",
+        f"seconds: {spread}",
+    ]
     print(table(header, rows))
     return 0
 

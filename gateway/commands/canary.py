@@ -12,7 +12,7 @@ from gateway.commands import canary_tables, options
 from gateway.commands.steering import Asked, ask, asking, below, change, changing, name_of_route, say
 
 _WATCH_SECONDS = 1.0
-_UNDER_WAY = ("running", "paused")
+_UNDER_WAY = ("waiting", "running", "paused")
 
 
 @click.group()
@@ -78,7 +78,7 @@ def abort(name: str, asked: Asked) -> None:
 @name_of_route
 @changing
 def promote(name: str, asked: Asked) -> None:
-    """Have a canary take its next step now, whatever its gates say."""
+    """Have a canary take its next step now, whatever its gates say; one that waits for its model begins."""
     _operate(asked, name, "promote", "is {phase} at {percent:g} %")
 
 
@@ -87,7 +87,7 @@ def promote(name: str, asked: Asked) -> None:
 @changing
 def restart(name: str, asked: Asked) -> None:
     """Have a canary begin anew, at its first step."""
-    _operate(asked, name, "restart", "begins anew with {percent:g} %")
+    _operate(asked, name, "restart", "{says}")
 
 
 def _operate(asked: Asked, name: str, verb: str, done: str) -> None:

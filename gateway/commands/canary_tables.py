@@ -12,6 +12,8 @@ from rich.text import Text
 
 from gateway.commands.traffic_tables import Told, history, milliseconds, percent, phase
 
+_UNDER_WAY = ("waiting", "running", "paused")
+_SHORT = 80  # letters that say in a list why something is over
 _CELLS = 40
 _STEP_CELLS = 8
 _OUTCOMES = {"pass": "[green]✓[/]", "fail": "[red]✗[/]", "wait": "[yellow]…[/]"}
@@ -25,11 +27,17 @@ def canaries(listed: Sequence[Told], now: float) -> Table:
         listed: as the control API tells them.
         now: in seconds since 1970.
     """
-    table = Table(Column("route", overflow="fold"), Column("phase", no_wrap=True), "steps", "share", "last")
+    table = Table(
+        Column("route", overflow="fold"),
+        Column("phase", no_wrap=True),
+        "steps",
+        "share",
+        Column("last", overflow="fold"),
+    )
     for told in listed:
         state = "[yellow]weights by hand[/]" if told["by_hand"] else phase(told["phase"])
-        last = _baking(told, now) if told["phase"] == "running" else ""
-        table.add_row(escape(told["name"]), state, _dots(told), f"{told['percent']:g} %", last)
+        last = _baking(told, now) if told["phase"] == "running" else _short(told["says"])
+        table.add_row(escape(told["name"]), state, _dots(told), f"{told['percent']:g} %", escape(last))
     return table
 
 
@@ -57,19 +65,19 @@ def canary(told: Told, now: float) -> RenderableType:
 def _steps(told: Told, now: float) -> Table:
     """One line for each step, its share as a bar: green is done, cyan is now."""
     grid = Table.grid(padding=(0, 1))
-    is_over = told["phase"] not in {"running", "paused"}
+    is_over = told["phase"] not in _UNDER_WAY
     promoted = told["phase"] == "promoted"
     for index, share in enumerate(told["steps"]):
         done, here = promoted or index < told["step"], index == told["step"]
         cells = max(1, round(share / 100 * _CELLS))
         if done:
             mark, colour, remark = "[green]✓[/]", "green", ""
-        elif here:
+        elif here and told["phase"] != "waiting":
             mark, colour = ("[red]✗[/]", "red") if is_over else ("[cyan]▶[/]", "cyan")
             remark = "" if is_over else _baking(told, now)
         else:
             mark, colour, remark = "", "bright_black", ""
-        bar = Text("█" * cells if done or here else "░" * cells, colour)
+        bar = Text(("█" if colour != "bright_black" else "░") * cells, colour)
         grid.add_row(mark, Text(f"{share:g} %", justify="right"), bar, Text(remark, "dim"))
     return grid
 
@@ -88,11 +96,11 @@ def _baking(told: Told, now: float) -> str:
 
 def _dots(told: Told) -> Text:
     text = Text()
-    is_over, promoted = told["phase"] not in {"running", "paused"}, told["phase"] == "promoted"
+    is_over, promoted = told["phase"] not in _UNDER_WAY, told["phase"] == "promoted"
     for index in range(len(told["steps"])):
         if promoted or index < told["step"]:
             text.append("●", "green")
-        elif index == told["step"]:
+        elif index == told["step"] and told["phase"] != "waiting":
             text.append("✗" if is_over else "◐", "red" if is_over else "cyan")
         else:
             text.append("○", "bright_black")
@@ -102,8 +110,17 @@ def _dots(told: Told) -> Text:
 def _gates(verdicts: Sequence[Told]) -> Table:
     table = Table("", "gate", Column("what was seen", overflow="fold"))
     for verdict in verdicts:
-        table.add_row(_OUTCOMES[verdict["outcome"]], escape(verdict["gate"]), escape(verdict["sentence"]))
+        table.add_row(_OUTCOMES[verdict["outcome"]], escape(verdict["gate"]), escape(_seen(verdict)))
     return table
+
+
+def _seen(verdict: Told) -> str:
+    """What a gate says, without its name."""
+    return str(verdict["sentence"]).removeprefix(f"{verdict['gate']}: ")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHORT else f"{text[: _SHORT - 1]}…"
 
 
 def _evidence(told: Told) -> Table:

@@ -63,8 +63,12 @@ def switch(name: str, target: str, asked: Asked) -> None:
 @name_of_route
 @changing
 def rollback(name: str, asked: Asked) -> None:
-    """Have the weights of a route as they were before the last change; a canary that runs is taken back."""
-    _say_route(asked, change(asked, "POST", below("routes", name, "/rollback")))
+    """Have the weights of a route as they were before the last change; a canary that runs is taken back.
+
+    Another rollback goes further back. Nothing is toggled: to have again what was left, set it.
+    """
+    told = change(asked, "POST", below("routes", name, "/rollback"))
+    say(asked, f"{told['name']}: {told['history'][0]['what']}", told)
 
 
 @traffic.command()

@@ -10,13 +10,14 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.control.addresses import addresses_for
+from gateway.control.bodies import read_body
 from gateway.control.upload import AlreadyWaiting, Upload
 from gateway.core.errors import ModelRefused, RequestTooLarge
 from gateway.repository.catalog import Entry, entries, entry, nearest
@@ -27,7 +28,6 @@ from gateway.repository.examples.openapi import openapi
 from gateway.repository.hints import parse_input
 from gateway.repository.record import ModelRecord
 
-_LARGEST_BODY = 65536
 _REFUSED = "refused"
 
 
@@ -150,7 +150,10 @@ class Models:
     # ---- what changes it
 
     async def _rollback(self, request: Request) -> Response:
-        found, asked = await self._published(request), await _body(request)
+        found, asked = (
+            await self._published(request),
+            await read_body(request, _Rollback, 'it may be {} or {"to": VERSION}'),
+        )
         if asked.to is not None:
             _must_have(found, asked.to)
         version = await asyncio.to_thread(self._changes.rollback, found.name, asked.to)
@@ -237,17 +240,3 @@ def _must_have(found: Entry, number: int) -> None:
     if number not in numbers:
         there = ", ".join(map(str, numbers))
         raise HTTPException(404, f"{found.name}: there is no version {number}; there are: {there}")
-
-
-async def _body(request: Request) -> _Rollback:
-    text = bytearray()
-    async for chunk in request.stream():
-        text += chunk
-        if len(text) > _LARGEST_BODY:
-            raise HTTPException(413, "the body is too large")
-    try:
-        return _Rollback.model_validate_json(bytes(text) or b"{}")
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the body"
-        raise HTTPException(422, f'{where}: {first["msg"]}; it may be {{}} or {{"to": VERSION}}') from None

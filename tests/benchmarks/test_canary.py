@@ -37,12 +37,27 @@ def test_a_bad_candidate_is_taken_back_before_it_has_served_200_at_5_percent(sce
     assert sum(ending.served_at_5 < 200 for ending in endings) >= 97
 
 
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        Scenario("wrong", per_second=2.0, wrong=1.0),
+        Scenario("fails", per_second=2.0, errors=(0.0, 1.0)),
+    ],
+    ids=lambda scenario: scenario.name,
+)
+def test_copies_convict_a_broken_candidate_while_there_is_little_traffic(scenario: Scenario) -> None:
+    endings = [simulate(scenario, seed) for seed in range(30)]
+    assert {ending.phase for ending in endings} == {"rolled_back"}
+    assert max(ending.seconds for ending in endings) < 1200
+    assert max(ending.served for ending in endings) < 40
+
+
 def test_a_row_says_how_often_and_where() -> None:
     endings = [
-        Ending("rolled_back", 1.0, 0, "errors"),
-        Ending("rolled_back", 5.0, 150, "errors"),
-        Ending("rolled_back", 5.0, 250, "errors"),
-        Ending("promoted", 100.0, 3000, "served"),
+        Ending("rolled_back", 1.0, 0, 40, 60, "errors"),
+        Ending("rolled_back", 5.0, 150, 450, 360, "errors"),
+        Ending("rolled_back", 5.0, 250, 550, 400, "errors"),
+        Ending("promoted", 100.0, 3000, 9000, 1500, "served"),
     ]
     assert row(Scenario("bad"), endings) == [
         "bad; from 1 %, 200/s, sigma 0.45",
@@ -50,6 +65,8 @@ def test_a_row_says_how_often_and_where() -> None:
         "50.0 %",
         "1 at 1 %, 2 at 5 %",
         "200 / 250 / 250",
+        "450 / 550 / 550",
+        "360 / 400 / 400",
     ]
 
 

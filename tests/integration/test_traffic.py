@@ -176,7 +176,7 @@ async def test_a_wrong_candidate_is_taken_back_and_a_right_one_is_promoted(repos
                 os.kill(control_process, signal.SIGKILL)
                 await until(lambda: _answers(gateway), gateway)
                 assert (await control(gateway, "GET", "/v1/canaries/fine"))["percent"] >= 50
-            return told["phase"] == "promoted"
+            return bool(told["phase"] == "promoted")
 
         await ask_until(gateway, "the right one promoted", promoted, "fine")
         assert restarted
@@ -208,9 +208,9 @@ async def test_answers_of_a_mirror_are_compared_and_requests_can_be_replayed(rep
 
         target = ("--to", f"http://{gateway.address('HTTP')}", "--limit", "20", "--json")
         same = await replay(log / "public", "--model", "m", "--version", "1", *target)
-        assert (same["sent"], same["agreement"]) == (20, 1.0)
+        assert (same["sent"], same["agreement_percent"]) == (20, 100.0)
         other = await replay(log / "public", "--model", "m", "--version", "2", *target)
-        assert (other["sent"], other["agreement"]) == (20, 0.0)
+        assert (other["sent"], other["agreement_percent"]) == (20, 0.0)
 
 
 async def test_a_changed_file_brings_routes_and_pins_their_versions(repository: Path) -> None:

@@ -71,7 +71,7 @@ def judged(section: CanarySection, percent: float) -> tuple[str, ...]:
 
 
 def seen_by(gate: str, evidence: Evidence) -> int:
-    """How much of the candidate a gate has seen: requests, copies too where they tell something, or pairs of answers."""
+    """How much of the candidate a gate has seen: requests, with copies where they count, or pairs of answers."""
     return _sizes(gate, evidence)[0]
 
 
@@ -87,7 +87,7 @@ def judge(gate: str, section: CanarySection, evidence: Evidence, needed: float) 
     enough = min(_ENOUGH, section.least_requests)
     seen, beside = _sizes(gate, evidence)
     if min(seen, beside) < enough:
-        what = "pairs of answers" if gate == "agreement" else f"and {beside:,} requests"
+        what = "pairs of answers" if gate == "agreement" else f"requests and {beside:,} of the baseline's"
         sentence = f"{gate}: {seen:,} {what}, needs {enough}"
         return Verdict(gate, "wait", sentence, brief=sentence)
     if gate == "errors":

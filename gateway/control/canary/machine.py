@@ -44,17 +44,15 @@ def wait(now: float, why: str) -> CanaryState:
     return CanaryState("waiting", 0, now, "", reason=why)
 
 
-def begin(section: CanarySection, now: float, history: tuple[Event, ...] = ()) -> CanaryState:
+def begin(section: CanarySection, now: float) -> CanaryState:
     """A canary at its first step.
 
     Args:
         section: the route's.
         now: unix seconds.
-        history: what was decided before.
     """
     reason = f"begins with {section.steps[0]:g} %"
-    history = (*history, Event(now, 0.0, "begin", reason))
-    return CanaryState("running", 0, now, _epoch(now, 0), reason=reason, history=history)
+    return CanaryState("running", 0, now, _epoch(now, 0), reason=reason, history=(Event(now, 0.0, "begin", reason),))
 
 
 def weights(section: CanarySection, state: CanaryState) -> float:
@@ -90,7 +88,11 @@ def decide(section: CanarySection, state: CanaryState, evidence: Evidence, now: 
         others = ", ".join(verdict.gate for verdict in failed if verdict is not worst)
         why = worst.sentence + (f"; and so {others}" if others else "")
         return _decided(section, state, "roll_back", now, why)
-    waiting = [verdict.brief for verdict in state.verdicts if verdict.outcome == "wait"]
+    waiting = [
+        verdict.brief
+        for verdict in state.verdicts
+        if verdict.outcome == "wait" and (verdict.chance is not None or not missing)
+    ]
     if missing or waiting:
         return Decision(state, "hold", state.verdicts, "; ".join(filter(None, (missing, *waiting))))
     seen = (f"{evidence.candidate.served:,} requests", *(verdict.brief for verdict in state.verdicts))
@@ -116,7 +118,7 @@ def promote(section: CanarySection, state: CanaryState, now: float, *, fully: bo
     """
     _refuse_unless(state, "promoted", "waiting", "running", "paused")
     if state.phase == "waiting" and not fully:
-        return begin(section, now, state.history)
+        return begin(section, now)
     is_last = fully or state.step >= len(section.steps) - 1
     action: Action = "promote" if is_last else "advance"
     return _decided(section, state, action, now, "asked for by an operator").state
@@ -176,11 +178,12 @@ def _look(section: CanarySection, state: CanaryState, evidence: Evidence, *, is_
     budget = section.false_alarm_percent / 100 * share_of_step(state.step, sum(step < 100 for step in section.steps))
     known = {verdict.gate: verdict for verdict in state.verdicts}
     looked, verdicts = {}, []
+    copied = section.shadow_percent > 0
     for gate in gates:
         seen = seen_by(gate, evidence)
         before, verdict = min(state.looked.get(gate, 0), seen), known.get(gate)
         if verdict is None or is_look_due(before, seen) or (is_last and seen > _LAST_GROWTH * before):
-            needed = budget * share_of_gate(gate, gates) * share_of_look(gate, before, seen)
+            needed = budget * share_of_gate(gate, gates) * share_of_look(gate, before, seen, copied=copied)
             verdict = judge(gate, section, evidence, needed)
             before = before if verdict.chance is None else seen
         looked[gate] = before

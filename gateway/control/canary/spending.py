@@ -10,14 +10,15 @@ decide with few requests, the later ones have thousands and can afford to be str
 
 Over gates: those that are seldom, but decisive, have more; see `_GATES`.
 
-Over looks: each gate is looked at by what it has itself seen, and its looks come when that is 10, 14, 20, 30, 45, 67, 100
+Over looks: each gate is looked at by what it has itself seen, and its looks come when that is 10, 14, 20, 30, 45, 67
 and so on, each time half as many again: more often would buy little, as what was seen is nearly the same, and each
 look's share would be smaller. After `n` of them n^3 / (n^3 + h^3) of the gate's budget are spent (an alpha-spending
 function, by Lan and DeMets). For latencies, which only clients' requests tell, h is 100: most is spent between 50 and
 200 of the candidate's requests, which is where a bad candidate should be found, and little on looks before, at which
-only one that is altogether broken can be told. Errors and answers that differ are rare, but copies show them too, which
-nobody pays for and of which there are many more: h is 600. Such a function allows looks at any time, as long as the
-time does not hang on what was seen, so it is no matter that reports come once a second and some looks fall out.
+only one that is altogether broken can be told. Errors and answers that differ are rare, but copies show them too,
+which nobody pays for and of which there are many more: h is 1000, unless nothing is copied. Such a function allows
+looks at any time, as long as the time does not hang on what was seen, so it is no matter that reports come once a
+second and some looks fall out.
 
 An always-valid test (a mixture of likelihood ratios) would allow a look at every request, but pays for infinitely many:
 of candidates that are 20 % slower (lognormal latency, sigma 0.45) it finds 78 in 100 within 150 requests where these
@@ -32,7 +33,8 @@ from collections.abc import Collection
 _GROWTH = 1.5  # how many times as much the next look needs
 _FIRST = 10  # seen, before which there is none
 _GATES = {"errors": 3.0, "p50": 3.0, "p95": 1.0, "p99": 1.0, "agreement": 2.0}
-_HALVES = {"errors": 600, "p50": 100, "p95": 100, "p99": 100, "agreement": 600}  # seen, when half of it is spent
+_SERVED, _COPIED = 100, 1000  # seen, when half of a gate's budget is spent: by clients alone, or in copies too
+_SEE_COPIES = frozenset({"errors", "agreement"})
 
 
 def share_of_step(step: int, judged_steps: int) -> float:
@@ -56,9 +58,16 @@ def is_look_due(before: int, now: int) -> bool:
     return now >= _FIRST and now > before and (before < _FIRST or _stage(now) > _stage(before))
 
 
-def share_of_look(gate: str, before: int, now: int) -> float:
-    """The part of a gate's budget that a look may use when it has seen `now`, and had seen `before` at the last."""
-    half = _HALVES[gate]
+def share_of_look(gate: str, before: int, now: int, *, copied: bool) -> float:
+    """The part of a gate's budget that a look may use when it has seen `now`, and had seen `before` at the last.
+
+    Args:
+        gate: its name.
+        before: what it had seen.
+        now: what it has seen.
+        copied: whether the candidate gets copies; that must not change between looks.
+    """
+    half = _COPIED if copied and gate in _SEE_COPIES else _SERVED
     return _spent(now, half) - _spent(before, half)
 
 

@@ -20,7 +20,7 @@ class Event:
     Attributes:
         at: unix seconds.
         percent: of the requests that the candidate had until then.
-        action: wait, begin, advance, promote, roll_back, pause, resume or abort.
+        action: begin, advance, promote, roll_back, pause, resume or abort.
         sentence: why, with all numbers.
     """
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.control.bodies import read_body
 from gateway.control.traffic import views
 from gateway.control.traffic.manager import Traffic
 from gateway.control.traffic.refusals import NotNow, NotThere, Refused
+from gateway.control.traffic.steering import CANARY
 
-_LARGEST_BODY = 65536
 _VERBS = ("pause", "resume", "abort", "promote", "restart")
 _STATUS: dict[type[Refused], int] = {NotThere: 404, NotNow: 409, Refused: 422}
 
-_Line = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+_Line = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$")]
 
 
 class _Said(BaseModel):
@@ -41,9 +42,6 @@ class _Switch(_Said):
 
 class _Alias(_Said):
     to: str
-
-
-_Body = TypeVar("_Body", bound=_Said)
 
 
 class TrafficRoutes:
@@ -88,17 +86,17 @@ class TrafficRoutes:
         return self._told_route(_name(request))
 
     async def _set_weights(self, request: Request) -> Response:
-        name, asked = _name(request), await _body(request, _Weights, '{"weights": {"TARGET": PERCENT}}')
+        name, asked = _name(request), await read_body(request, _Weights, _write('{"weights": {"TARGET": PERCENT}}'))
         _do(lambda: self._traffic.set_weights(name, asked.weights, asked.why, _who(request, asked)))
         return self._told_route(name)
 
     async def _switch(self, request: Request) -> Response:
-        name, asked = _name(request), await _body(request, _Switch, '{"target": "TARGET"}')
+        name, asked = _name(request), await read_body(request, _Switch, _write('{"target": "TARGET"}'))
         _do(lambda: self._traffic.switch(name, asked.target, asked.why, _who(request, asked)))
         return self._told_route(name)
 
     async def _rollback(self, request: Request) -> Response:
-        name, asked = _name(request), await _body(request, _Said, "{}")
+        name, asked = _name(request), await read_body(request, _Said, _write("{}"))
         _do(lambda: self._traffic.rollback(name, asked.why, _who(request, asked)))
         return self._told_route(name)
 
@@ -111,12 +109,15 @@ class TrafficRoutes:
         return JSONResponse({"aliases": self._traffic.aliases.as_list(), **views.reach(self._traffic)})
 
     async def _set_alias(self, request: Request) -> Response:
-        name, asked = _name(request), await _body(request, _Alias, '{"to": "MODEL"} or {"to": "MODEL/VERSION"}')
+        name, asked = (
+            _name(request),
+            await read_body(request, _Alias, _write('{"to": "MODEL"} or {"to": "MODEL/VERSION"}')),
+        )
         _do(lambda: self._traffic.set_alias(name, asked.to, asked.why, _who(request, asked)))
         return JSONResponse({"name": name, "to": asked.to, **views.reach(self._traffic)})
 
     async def _remove_alias(self, request: Request) -> Response:
-        name, asked = _name(request), await _body(request, _Said, "{}")
+        name, asked = _name(request), await read_body(request, _Said, _write("{}"))
         _do(lambda: self._traffic.remove_alias(name, asked.why, _who(request, asked)))
         return JSONResponse({"name": name, "to": None, **views.reach(self._traffic)})
 
@@ -134,7 +135,7 @@ class TrafficRoutes:
         name, verb = _name(request), str(request.path_params["verb"])
         if verb not in _VERBS:
             raise HTTPException(404, f"a canary cannot be told to {verb!r}; it can: {', '.join(_VERBS)}")
-        asked = await _body(request, _Said, "{}")
+        asked = await read_body(request, _Said, _write("{}"))
         operate = getattr(self._traffic, verb)
         _do(lambda: operate(name, asked.why, _who(request, asked)))
         return self._told_canary(name)
@@ -159,19 +160,11 @@ def _name(request: Request) -> str:
 
 def _who(request: Request, asked: _Said) -> str:
     """Who it says it is; nobody proves it on a port without passwords. Else where it comes from."""
+    if asked.who == CANARY:
+        raise HTTPException(422, f"who: {CANARY!r} is who the numbers decide for; name a person")
     return asked.who or (request.client.host if request.client else "")
 
 
-async def _body(request: Request, kind: type[_Body], shape: str) -> _Body:
-    text = bytearray()
-    async for chunk in request.stream():
-        text += chunk
-        if len(text) > _LARGEST_BODY:
-            raise HTTPException(413, "the body is too large")
-    try:
-        return kind.model_validate_json(bytes(text) or b"{}")
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the body"
-        optional = "`why` and `who`, one line each, may be added"
-        raise HTTPException(422, f"{where}: {first['msg']}; write {shape}; {optional}") from None
+def _write(shape: str) -> str:
+    """What a request may say instead."""
+    return f"write {shape}; `why` and `who`, one line each, may be added"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from gateway.control.canary import machine
@@ -103,18 +104,17 @@ class Canary:
             return self._begin(candidate, now)
         if self.phase != "running":
             return None
-        if self._is_gone(candidate, now):
+        decision = machine.decide(self._section, self.state, self.evidence(window), now)
+        if self._is_gone(candidate, now) or (decision.action == "roll_back" and candidate.is_gone):
             why = f"{candidate.name} is not loaded any more" + (f": {candidate.trouble}" if candidate.trouble else "")
             decision = machine.take_back(self._section, self.state, now, why)
-        else:
-            decision = machine.decide(self._section, self.state, self.evidence(window), now)
         self.state, self.says = decision.state, decision.sentence
         return None if decision.action == "hold" else f"{_DECIDED[decision.action]} {decision.sentence}"
 
     def _begin(self, candidate: Standing, now: float) -> str | None:
         """Begin once the candidate is loaded; until then, say once what is wrong."""
         if candidate.is_ready:
-            self.state = machine.begin(self._section, now, self.state.history)
+            self.state = machine.begin(self._section, now)
             self.says = self.state.reason
             return self.says
         trouble = candidate.trouble
@@ -162,7 +162,7 @@ class Canary:
         section, state, at = self._section, self.state, f"at {self.percent:g} %"
         if verb == "restart":
             self._told = ""
-            return self._waiting(now), "begins anew once its candidate is loaded"
+            return self._waiting(now), "begins anew"
         if verb == "promote":
             promoted = machine.promote(section, state, now)
             return promoted, f"promoted {promoted.reason}"
@@ -196,7 +196,8 @@ class Canary:
     def _recall(self, remembered: Mapping[str, Any]) -> CanaryState:
         try:
             state = CanaryState.of(remembered)
-            machine.decide(self._section, state, Evidence(), state.since)  # only to see that it can be gone on from
+            running = replace(state, phase="running")
+            machine.decide(self._section, running, Evidence(), state.since)  # only to see that it can be gone on from
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{type(error).__name__}: {error}") from None
         return state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from gateway.traffic.sections import TargetSection
@@ -27,14 +27,16 @@ class Standing(NamedTuple):
     trouble: str = ""
 
 
-def standing(target: TargetSection, repository: Mapping[str, Any] | None, groups: Mapping[str, str]) -> Standing:
+def standing(
+    target: TargetSection, repository: Mapping[str, Any] | None, upstreams: Iterable[Mapping[str, str]]
+) -> Standing:
     """How it is with a target's model.
 
     Args:
         target: of a route.
         repository: what the launcher tells of the models that it has Tritons load; None where others load them, and
             nothing is known: it is as good as ready then.
-        groups: the group of each upstream, by the upstream's name.
+        upstreams: what the launcher tells of them: their addresses, names and groups.
     """
     name = target.model if target.version is None else f"{target.model} version {target.version}"
     if repository is None:
@@ -42,6 +44,7 @@ def standing(target: TargetSection, repository: Mapping[str, Any] | None, groups
     model = (repository.get("models") or {}).get(target.model)
     if model is None:
         return Standing(is_ready=False, is_gone=True, name=name, trouble="there is no such model in the repository")
+    groups = {each["name"] or each["http"]: each["group"] for each in upstreams}
     asked = [site for label, site in (model.get("sites") or {}).items() if _is_asked(target, label, groups)]
     if any(_has(target, site.get("versions") or ()) for site in asked):
         return Standing(is_ready=True, is_gone=False, name=name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +22,8 @@ from gateway.traffic.snapshot import Snapshot
 
 _MOST_NEWS = 100
 _SAVE_SECONDS = 2.0
+_PATIENCE_SECONDS = 5.0
+_LOST = "what is decided about traffic is lost at a restart"
 
 _log = logging.getLogger("gateway.traffic")
 
@@ -40,8 +44,10 @@ class Traffic:
 
     Args:
         section: the configuration.
-        state_file: where everything is remembered; no other process may write it.
+        state_file: where everything is remembered. Another process that has it is waited for, as it may be about to
+            end; if it does not, nothing is remembered.
         now: the time, in seconds since 1970.
+        patience: seconds to wait for it, blocking.
 
     Attributes:
         routes: every route by its name.
@@ -51,16 +57,23 @@ class Traffic:
         applied: the revision of the snapshot that each data worker goes by.
     """
 
-    def __init__(self, section: TrafficSection, state_file: Path, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        section: TrafficSection,
+        state_file: Path,
+        now: Callable[[], float] = time.time,
+        patience: float = _PATIENCE_SECONDS,
+    ) -> None:
         self._file, self._now = state_file, now
-        self._remembered = files.load(state_file)
+        self._close: Callable[[], object] = lambda: None
+        self.unsaved, self._is_taken, self.news = "", False, list[News]()
+        self._remembered = files.Remembered()
+        self._claim(patience)
         self._totals, self._heard = Tally(), dict[str, Mapping[str, Any]]()
         self._status: Mapping[str, Any] | None = None
         self._saved_at, self._counted_more = now(), False
         self.routes: dict[str, Steered] = {}
         self.aliases = Aliases(section, self._remembered)
-        self.news: list[News] = []
-        self.unsaved = ""
         self.applied: list[int] = []
         self.reconfigure(section)
 
@@ -68,6 +81,10 @@ class Traffic:
     def snapshot(self) -> Snapshot:
         """What data workers are to go by."""
         return self._remembered.snapshot
+
+    def close(self) -> None:
+        """Let others have the file."""
+        self._close()
 
     # ---- what it is told
 
@@ -84,9 +101,10 @@ class Traffic:
         for line in self.aliases.reconfigure(section):
             self._tell(line)
         self._decided()
+        self.tick()
 
     def hear(self, status: Mapping[str, Any]) -> None:
-        """Take what the launcher tells: the reports of the data workers and of the tap, and which models are loaded."""
+        """Take what the launcher tells: the reports of the data workers and of the tap, and what is loaded."""
         self._status = status
         workers = [worker["traffic"] for worker in status.get("workers") or () if worker.get("traffic")]
         self.applied = [worker.get("revision", 0) for worker in workers]
@@ -113,9 +131,9 @@ class Traffic:
                 self._tell(f"canary {label}: {decision}")
         if any(decisions.values()):
             self._decided()
-        elif abs(now - self._saved_at) >= _SAVE_SECONDS and (
-            self.unsaved or (self._counted_more and self._has_canaries)
-        ):
+            return
+        has_more = self.unsaved or (self._counted_more and self._has_canaries)
+        if has_more and abs(now - self._saved_at) >= _SAVE_SECONDS:
             self._save()
 
     # ---- what people do
@@ -164,24 +182,25 @@ class Traffic:
         self._done(f"alias {name}", self.aliases.remove(name, self._by(who, why)), why)
 
     def pause(self, route: str, why: str = "", who: str = "") -> None:
-        """Have a canary stay where it is. Raises Refused where there is none, or it cannot."""
+        """Have a canary stay where it is. Raises Refused, as do all of these, where there is none or it cannot."""
         self._operate("pause", route, why, who)
 
     def resume(self, route: str, why: str = "", who: str = "") -> None:
-        """Have a paused canary go on. Raises Refused where there is none, or it cannot."""
+        """Have a paused canary go on."""
         self._operate("resume", route, why, who)
 
     def abort(self, route: str, why: str = "", who: str = "") -> None:
-        """Take a canary back: everything goes to the baseline. Raises Refused where there is none, or it cannot."""
+        """Take a canary back: everything goes to the baseline."""
         self._operate("abort", route, why, who)
 
     def promote(self, route: str, why: str = "", who: str = "") -> None:
-        """Have a canary take its next step now. Raises Refused where there is none, or it cannot."""
+        """Have a canary take its next step now."""
         self._operate("promote", route, why, who)
 
     def restart(self, route: str, why: str = "", who: str = "") -> None:
-        """Have a canary begin again. Raises Refused where there is none."""
+        """Have a canary begin again."""
         self._operate("restart", route, why, who)
+        self.tick()  # begins at once if the candidate is loaded
 
     # ---- what is asked
 
@@ -202,10 +221,8 @@ class Traffic:
     # ---- how it is done
 
     def _decisions(self, status: Mapping[str, Any], now: float) -> dict[str, str | None]:
-        groups = {each.get("name") or each["http"]: each.get("group", "") for each in status.get("upstreams") or ()}
-
         def candidate(target: TargetSection) -> Standing:
-            return standing(target, status.get("repository"), groups)
+            return standing(target, status.get("repository"), status.get("upstreams") or ())
 
         return {label: route.decide(candidate, now) for label, route in self.routes.items()}
 
@@ -254,13 +271,29 @@ class Traffic:
             self._remembered.snapshot = Snapshot(self.snapshot.revision + 1, routes, aliases)
         self._save()
 
+    def _claim(self, patience: float) -> None:
+        """Have the file, and remember what it says."""
+        try:
+            descriptor = files.claim(self._file, patience)
+        except BlockingIOError:
+            self._is_taken, self.unsaved = True, "another gateway uses it"
+            self._tell(f"{self._file} is another gateway's: {_LOST}; give each its own `traffic.state_file`")
+            return
+        except OSError as error:  # where nothing can be written, nobody else writes either
+            _log.warning("%s cannot be locked: %s", self._file, error.strerror or error)
+        else:
+            self._close = weakref.finalize(self, os.close, descriptor)
+        self._remembered = files.load(self._file)
+
     def _save(self) -> None:
+        if self._is_taken:
+            return
         self._remembered.routes = {label: route.remembered() for label, route in self._decided_routes()}
         try:
             files.save(self._file, self._remembered)
         except OSError as error:
             if not self.unsaved:
-                _log.error("%s cannot be written (%s): what is decided now is lost at a restart", self._file, error)
+                _log.error("%s cannot be written (%s): %s", self._file, error, _LOST)
             self.unsaved = error.strerror or str(error)
         else:
             self.unsaved = ""

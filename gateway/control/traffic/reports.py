@@ -42,9 +42,11 @@ class Tally:
         known = counted or {}
         self._ended: Counts = dict(known.get("ended") or {})
         self._lives: dict[str, Counts] = {life: dict(counts) for life, counts in (known.get("lives") or {}).items()}
+        self._sum: Counts | None = None  # of all, until something is heard: histograms take a while to add
 
     def hear(self, life: str, counts: Counts) -> None:
         """Take what a life has counted until now, in place of what it said before."""
+        self._sum = None
         self._lives.pop(life, None)
         self._lives[life] = counts
         if len(self._lives) > _MOST_LIVES:
@@ -56,17 +58,19 @@ class Tally:
         But for the variants: a worker begins anew with them when the last one has settled, and what was before is of
         another time, with which nothing is to be compared.
         """
-        before = self._lives.get(life, {})
-        ended = {
-            kind: of for kind, of in before.items() if kind != "variants" and size(counts.get(kind, {})) < size(of)
-        }
+        before = {kind: of for kind, of in self._lives.get(life, {}).items() if kind != "variants"}
+        ended = {kind: of for kind, of in before.items() if size(counts.get(kind) or {}) < size(of)}
         if ended:
             self._ended = added((self._ended, ended))
         self.hear(life, counts)
 
     def total(self, *path: str) -> Counts:
-        """The sum, or the part of it to which these names lead."""
-        return added(_part(counts, path) for counts in (self._ended, *self._lives.values()))
+        """The sum, or the part of it to which these names lead; not to be changed."""
+        if path:
+            return added(_part(counts, path) for counts in (self._ended, *self._lives.values()))
+        if self._sum is None:
+            self._sum = added((self._ended, *self._lives.values()))
+        return self._sum
 
     def as_dict(self) -> Counts:
         """Everything, to go on from."""

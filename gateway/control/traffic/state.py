@@ -5,8 +5,10 @@ One control process has the file. It is written as a whole or not at all, and on
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +20,8 @@ from gateway.traffic.snapshot import Snapshot
 
 MOST_CHANGES = 20
 _MOST_ALIAS_CHANGES = 200
+_VERSION = 1
+_LOOK_SECONDS = 0.05
 
 _log = logging.getLogger("gateway.traffic")
 
@@ -116,20 +120,63 @@ class Remembered(Struct):
         self.alias_history = [*self.alias_history, change][-_MOST_ALIAS_CHANGES:]
 
 
+class _Format(Struct):
+    version: int = 0
+
+
+def claim(path: Path, patience: float) -> int:
+    """Have the file for this process alone, until the descriptor is closed or the process ends.
+
+    Args:
+        path: the file.
+        patience: seconds to wait, blocking, for another process that has it and is about to end.
+
+    Returns:
+        a descriptor that holds the lock.
+
+    Raises:
+        BlockingIOError: another process has it.
+        OSError: nothing can be written beside it.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() >= deadline:
+                os.close(descriptor)
+                raise
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return descriptor
+
+
 def load(path: Path) -> Remembered:
     """What the file says. One that cannot be understood is set aside, and the configuration holds."""
+    content = b""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Remembered)
+        content = path.read_bytes()
+        return msgspec.json.decode(content, type=Remembered)
     except FileNotFoundError:
         return Remembered()
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        aside = path.with_name(f"{path.name}.damaged")
+        aside = path.with_name(f"{path.name}.{'newer' if _is_newer(content) else 'damaged'}")
+        what = "was written by a newer gateway" if _is_newer(content) else f"is damaged ({error})"
         _log.error(
-            "%s is damaged (%s) and set aside as %s: the configuration's weights hold, and canaries begin anew",
-            path, error, aside.name,
+            "%s %s and is set aside as %s: the configuration's weights hold, and canaries begin anew",
+            path, what, aside.name,
         )  # fmt: skip
         _set_aside(path, aside)
     return Remembered()
+
+
+def _is_newer(content: bytes) -> bool:
+    try:
+        return msgspec.json.decode(content, type=_Format).version > _VERSION
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def save(path: Path, remembered: Remembered) -> None:

@@ -77,7 +77,7 @@ class Steered:
     def remembered(self) -> RouteState:
         """Its state, for the file."""
         self.state.canary = self.canary.as_dict() if self.canary is not None else None
-        self.state.counted = self.counted.as_dict() if self.state.epoch else {}
+        self.state.counted = self.counted.as_dict()
         return self.state
 
     def hear(self, report: Mapping[str, Any]) -> None:
@@ -205,8 +205,11 @@ class Steered:
         else:
             self.state.windows += 1
             epoch = f"{now * 1000:.0f}/{self.state.windows}"
-        if epoch != self.state.epoch:
-            self.state.epoch, self.state.since, self.counted = epoch, now, Tally()
+        if epoch == self.state.epoch:
+            return
+        self.state.epoch = epoch
+        if epoch:  # or what was counted last stays to be looked at
+            self.state.since, self.counted = now, Tally()
 
 
 def _remembered(section: RouteSection, weights: Mapping[str, float]) -> dict[str, float]:

@@ -37,7 +37,7 @@ def details(traffic: Traffic, name: str) -> dict[str, Any]:
         NotThere: there is no such route.
     """
     route = traffic.route(name)
-    totals, window = traffic.totals(name), route.counted.total()
+    totals, window = traffic.totals(name), route.counted.total() if route.state.epoch else {}
     section, plan = route.section, configured(route.section)
     models = {target.label: target for target in section.targets}
     when = section.when.model_dump(exclude_defaults=True) if section.when is not None else None

@@ -37,7 +37,7 @@ def test_gates_and_both_targets_have_their_numbers(rig: Rig) -> None:
     rig.hear(tap_report(worker.epoch, 20, 0))
     rig.tick(5)
     told = shown(rig)
-    for word in ("errors 0 %", "p99", "4,000", "copies", "answers that agree", "100 %", "5 of 60 seconds"):
+    for word in ("0 of 70 requests fail", "p99", "4,000", "copies", "answers that agree", "100 %", "5 of 60 seconds"):
         assert word in told
 
 
@@ -65,3 +65,26 @@ def test_the_list_has_a_dot_for_each_step(rig: Rig) -> None:
     rig.traffic.restart("fraud")
     rig.traffic.abort("fraud")
     assert "✗○○" in listed()
+
+
+def test_the_list_says_why_one_is_over(rig: Rig) -> None:
+    worker = rig.worker("a")
+    worker.served("old", 4000)
+    worker.served("new", 100, failed=30)
+    rig.hear()
+    rig.tick(1)
+    told = text(canary_tables.canaries([views.canary_summary(rig.traffic.route("fraud"))], START))
+    assert "at 5 %: errors: 30 of 130" in told
+    last = shown(rig)
+    assert "4,000" in last  # what was seen stays
+    assert "│ ✗ │ errors" in last
+
+
+def test_one_that_waits_has_begun_no_step(rig: Rig) -> None:
+    rig.traffic.hear({"repository": {"models": {}}})
+    rig.traffic.restart("fraud")
+    assert "░" * 2 in shown(rig).splitlines()[1]
+    assert "waits until fraud version 2 is loaded" in shown(rig)
+    told = text(canary_tables.canaries([views.canary_summary(rig.traffic.route("fraud"))], START))
+    assert "○○○" in told
+    assert "waits until fraud version 2 is loaded; now" in told

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from gateway.control.canary.evidence import Evidence, Sample
-from gateway.control.canary.gates import Verdict, judge, judged
+from gateway.control.canary.gates import Verdict, judge, judged, seen_by
 from gateway.traffic.canary_sections import CanarySection, GatesSection, LatencyGate
 from gateway.traffic.latency import bin_of
 
@@ -21,8 +21,8 @@ def test_errors_count_clients_requests_and_copies_together() -> None:
     verdict = judge("errors", SECTION, evidence, 1e-5)
     assert verdict.outcome == "fail"
     assert verdict.sentence == (
-        "errors 1.04 % against 0 % (+1.04 points, allowed 0), 12 of 1150 requests (950 of them copies) and 0 of 3800, "
-        "p = 2.4e-08, needs 1.0e-05"
+        "errors: 12 of 1,150 requests fail (950 of them copies) and 0 of the baseline's 3,800, 1.04 % against 0 %, "
+        "allowed 0 points more (by luck: 2.4e-08, alarm from 1.0e-05 down)"
     )
 
 
@@ -40,7 +40,7 @@ def test_errors_just_beyond_what_is_allowed_are_not_yet_too_many() -> None:
     section = CanarySection(candidate="new", gates=GatesSection(errors=1.0))
     verdict = judge("errors", section, Evidence(Sample(38000, 0), Sample(989, 11)), 1e-3)
     assert verdict.outcome == "wait"
-    assert "for more than is allowed, needs 0.2" in verdict.sentence
+    assert "if it were just as bad as is allowed: 0.42, from 0.2 down" in verdict.sentence
 
 
 @pytest.mark.parametrize("gate", ["p50", "p95", "p99"])
@@ -63,9 +63,9 @@ def test_the_sentence_has_all_the_numbers() -> None:
     slow = slowed(FAST, 1.3)
     verdict = judge("p50", SECTION, Evidence(Sample(4000, 0, USUAL), Sample(200, 0, slow)), 1e-4)
     assert verdict.sentence.startswith(
-        "p50 38.0 ms against 29.4 ms (+29.4 %, allowed 10 %), 200 and 4000 requests, p = "
+        "p50: 38.0 ms against 29.4 ms, 29.4 % slower, allowed 10 %, 200 and 4,000 requests (by luck: "
     )
-    assert "needs 1.0e-04" in verdict.sentence
+    assert "alarm from 1.0e-04 down" in verdict.sentence
 
 
 def test_slower_by_less_than_allowed_passes_however_sure_it_is() -> None:
@@ -82,7 +82,7 @@ def test_answers_that_differ_more_often_than_allowed_fail() -> None:
     verdict = judge("agreement", SECTION, Evidence(agreed=931, differed=19), 1e-5)
     assert verdict.outcome == "fail"
     assert verdict.sentence == (
-        "agreement 98.00 % (allowed 99.5 %), 19 of 950 answers differ, p = 6.0e-07, needs 1.0e-05"
+        "agreement: 19 of 950 answers differ, 2 % where at most 0.5 % may (by luck: 6.0e-07, alarm from 1.0e-05 down)"
     )
     assert judge("agreement", SECTION, Evidence(agreed=949, differed=1), 1e-5).outcome == "pass"
     assert judge("agreement", SECTION, Evidence(agreed=940, differed=10), 1e-5).outcome == "wait"
@@ -96,14 +96,14 @@ def test_who_allows_no_difference_gets_none() -> None:
 @pytest.mark.parametrize(
     ("gate", "sentence"),
     [
-        ("errors", "errors: 9 and 4000 requests, needs 10"),
-        ("p95", "p95: 9 and 4000 requests, needs 10"),
+        ("errors", "errors: 9 requests and 4,000 of the baseline's, needs 10"),
+        ("p95", "p95: 9 requests and 4,000 of the baseline's, needs 10"),
         ("agreement", "agreement: 3 pairs of answers, needs 10"),
     ],
 )
 def test_few_requests_say_nothing(gate: str, sentence: str) -> None:
     evidence = Evidence(Sample(4000, 0, USUAL), Sample(9, 0, {300: 9}), agreed=3)
-    assert judge(gate, SECTION, evidence, 1e-4) == Verdict(gate, "wait", sentence)
+    assert judge(gate, SECTION, evidence, 1e-4) == Verdict(gate, "wait", sentence, brief=sentence)
 
 
 def test_a_candidate_of_which_every_request_fails_has_no_latency() -> None:
@@ -121,3 +121,17 @@ def test_what_is_judged() -> None:
 def test_a_verdict_outlives_the_process_as_json() -> None:
     verdict = judge("agreement", SECTION, Evidence(agreed=931, differed=19), 1e-5)
     assert Verdict.of(json.loads(json.dumps(verdict.as_dict()))) == verdict
+
+
+def test_what_luck_cannot_explain_is_said_so() -> None:
+    verdict = judge("agreement", SECTION, Evidence(differed=428), 6.2e-8)
+    assert verdict.sentence == (
+        "agreement: 428 of 428 answers differ, 100 % where at most 0.5 % may (by luck: below 1e-300, "
+        "alarm from 6.2e-08 down)"
+    )
+    assert (verdict.brief, verdict.surprise) == ("agreement 0.00 %", 0)
+
+
+def test_a_gate_knows_how_much_it_has_seen() -> None:
+    evidence = Evidence(Sample(50), Sample(5, 2, {500: 4}), shadow_ok=20, shadow_failed=1, agreed=15, differed=2)
+    assert [seen_by(gate, evidence) for gate in ("errors", "p50", "p99", "agreement")] == [28, 4, 4, 17]

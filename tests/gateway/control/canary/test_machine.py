@@ -4,7 +4,18 @@ from dataclasses import replace
 import pytest
 
 from gateway.control.canary.evidence import Evidence, Sample
-from gateway.control.canary.machine import abort, begin, decide, pause, promote, resume, shadow_percent, weights
+from gateway.control.canary.machine import (
+    abort,
+    begin,
+    decide,
+    pause,
+    promote,
+    resume,
+    shadow_percent,
+    take_back,
+    wait,
+    weights,
+)
 from gateway.control.canary.state import CanaryState
 from gateway.core.errors import InvalidRequest
 from gateway.traffic.canary_sections import CanarySection
@@ -57,9 +68,10 @@ def test_the_agreement_needs_a_sample() -> None:
     assert decision.action == "hold"
     assert "agreement: 0 pairs of answers, needs 10" in decision.sentence
     assert decide(SECTION, decision.state, evidence(1000), 601.0).action == "advance"
-    doubtful = decide(SECTION, decision.state, evidence(1000, differed=100), 601.0)
+    doubtful = decide(SECTION, decision.state, evidence(1000, differed=36), 601.0)
     assert doubtful.action == "hold"
-    assert decide(SECTION, doubtful.state, evidence(1100, differed=110), 700.0).action == "roll_back"
+    assert doubtful.sentence == "agreement 99.28 % looks worse, but may be luck: needs more requests"
+    assert decide(SECTION, doubtful.state, evidence(1100, differed=80), 700.0).action == "roll_back"
     without = SECTION.model_copy(update={"shadow_percent": 0.0})
     assert decide(without, begin(without, 0.0), alone, 600.0).action == "advance"
 
@@ -68,16 +80,17 @@ def test_a_bad_candidate_is_taken_back_at_once() -> None:
     decision = decide(SECTION, begin(SECTION, 0.0), evidence(100, failed=20), 5.0)
     assert decision.action == "roll_back"
     assert (decision.state.phase, weights(SECTION, decision.state)) == ("rolled_back", 0.0)
-    assert decision.sentence.startswith("at 5 %: errors 3.33 % against 0 %")
-    assert decision.state.history[-1].sentence in decision.sentence
+    assert decision.sentence.startswith("at 5 %: errors: 20 of 600 requests fail (500 of them copies) and 0 of")
+    assert decision.sentence.removeprefix("at 5 %: ") in decision.state.history[-1].sentence
+    assert "; p50: " in decision.state.history[-1].sentence
     again = decide(SECTION, decision.state, evidence(1000), 500.0)
     assert (again.action, again.state) == ("hold", decision.state)
 
 
 def test_between_two_looks_nothing_is_judged() -> None:
     looked = decide(SECTION, begin(SECTION, 0.0), evidence(100), 10.0).state
-    assert looked.looks == 1
-    assert decide(SECTION, looked, evidence(149, failed=149), 11.0).state == looked
+    assert looked.looked == {"errors": 600, "p50": 100, "p95": 100, "p99": 100, "agreement": 500}
+    assert decide(SECTION, looked, evidence(110, failed=110), 11.0).action == "hold"
     assert decide(SECTION, looked, evidence(150, failed=149), 12.0).action == "roll_back"
 
 
@@ -98,13 +111,13 @@ def test_every_step_has_its_own_window() -> None:
     first = begin(SECTION, 0.0)
     second = decide(SECTION, first, evidence(100), 60.0).state
     assert first.epoch != second.epoch
-    assert (second.looked, second.looks, second.verdicts, second.since) == (0, 0, (), 60.0)
+    assert (second.looked, second.verdicts, second.since) == ({}, (), 60.0)
 
 
 def test_lost_evidence_is_looked_at_anew() -> None:
     looked = decide(SECTION, begin(SECTION, 0.0), evidence(5000), 10.0).state
     fewer = decide(SECTION, looked, evidence(3), 11.0).state
-    assert fewer.looked == 3
+    assert fewer.looked["p50"] == 3
     assert decide(SECTION, fewer, evidence(100, failed=20), 20.0).action == "roll_back"
 
 
@@ -130,7 +143,7 @@ def test_manual_promotion_waits_for_the_operator() -> None:
     state = begin(MANUAL, 0.0)
     decision = decide(MANUAL, state, evidence(1000), 600.0)
     assert decision.action == "hold"
-    assert decision.sentence.startswith("waits for `canary promote`: errors 0 %")
+    assert decision.sentence.startswith("waits for `canary promote`: 1,000 requests, errors 0 %")
     second = promote(MANUAL, decision.state, 601.0)
     assert (second.phase, weights(MANUAL, second), second.since) == ("running", 100.0, 601.0)
     assert promote(MANUAL, second, 700.0).phase == "promoted"
@@ -154,7 +167,7 @@ def test_what_cannot_be_is_refused() -> None:
         pause(SECTION, over, 2.0)
     with pytest.raises(InvalidRequest, match="a canary that is running cannot be resumed; paused is needed"):
         resume(SECTION, running, 2.0)
-    with pytest.raises(InvalidRequest, match="cannot be aborted; running or paused is needed"):
+    with pytest.raises(InvalidRequest, match="cannot be aborted; waiting or running or paused is needed"):
         abort(SECTION, over, 2.0)
     with pytest.raises(InvalidRequest, match="cannot be promoted"):
         promote(SECTION, over, 2.0)
@@ -170,3 +183,61 @@ def test_it_goes_on_after_a_restart() -> None:
 def test_a_section_with_fewer_steps_is_no_trouble() -> None:
     late = replace(begin(SECTION, 0.0), step=4)
     assert weights(MANUAL, late) == 100.0
+
+
+def test_copies_alone_convict_a_candidate_that_no_client_has_met() -> None:
+    copies = Evidence(Sample(300, 0, {500: 300}), agreed=0, differed=12, shadow_ok=12)
+    decision = decide(SECTION, begin(SECTION, 0.0), copies, 5.0)
+    assert decision.action == "roll_back"
+    assert "12 of 12 answers differ" in decision.sentence
+
+
+def test_a_gate_that_is_judged_for_the_first_time_has_a_budget() -> None:
+    """What is compared comes later than what was served: a look that could not judge has spent nothing."""
+    early = decide(SECTION, begin(SECTION, 0.0), replace(evidence(5000), agreed=0), 70.0)
+    assert "agreement" not in {gate for gate, seen in early.state.looked.items() if seen}
+    late = decide(SECTION, early.state, replace(evidence(5000), agreed=0, differed=25_000), 71.0)
+    assert late.action == "roll_back"
+    assert all(verdict.needed > 0 for verdict in late.verdicts)
+
+
+def test_no_budget_is_spent_twice() -> None:
+    state, spent = begin(SECTION, 0.0), dict.fromkeys(("errors", "p50", "p95", "p99", "agreement"), 0.0)
+    for second in range(1, 400):
+        decision = decide(SECTION, state, evidence(second * 7), float(second % 50))
+        for before, now in zip(state.verdicts or decision.verdicts, decision.verdicts, strict=True):
+            if now.chance is not None and (before is now) == (not state.verdicts):
+                spent[now.gate] += now.needed
+        state = decision.state
+    assert 0 < sum(spent.values()) <= SECTION.false_alarm_percent / 100
+
+
+def test_a_candidate_that_waits_has_nothing_and_may_be_made_to_begin() -> None:
+    waiting = wait(0.0, "waits for its model")
+    assert (weights(SECTION, waiting), shadow_percent(SECTION, waiting), waiting.epoch) == (0.0, 0.0, "")
+    assert decide(SECTION, waiting, evidence(1000), 600.0).action == "hold"
+    assert promote(SECTION, waiting, 1.0) == begin(SECTION, 1.0)
+    assert promote(SECTION, waiting, 1.0, fully=True).phase == "promoted"
+    assert abort(SECTION, waiting, 1.0).phase == "aborted"
+
+
+def test_what_is_gone_is_taken_back() -> None:
+    decision = take_back(SECTION, begin(SECTION, 0.0), 5.0, "it is gone")
+    assert (decision.state.phase, decision.sentence) == ("rolled_back", "at 5 %: it is gone")
+
+
+def test_a_clock_that_is_set_back_costs_no_more_than_the_step() -> None:
+    state = decide(SECTION, begin(SECTION, 10_000.0), evidence(100), 500.0).state
+    assert state.since == 500.0
+    assert decide(SECTION, state, evidence(150), 560.0).action == "advance"
+
+
+def test_a_line_about_a_candidate_that_fails_everything_fits_a_log() -> None:
+    slow = {900: 10_000}
+    awful = Evidence(Sample(10**6, 0, {500: 10**6}), Sample(10_000, 10_000, slow), 0, 10**6, 0, 10**6)
+    decision = decide(SECTION, begin(SECTION, 0.0), awful, 600.0)
+    assert decision.action == "roll_back"
+    assert len(decision.sentence) < 250
+    assert decision.sentence.endswith("; and so p50, p95, p99, agreement")
+    good = decide(SECTION, begin(SECTION, 0.0), evidence(10**6), 600.0)
+    assert len(good.sentence) < 200

@@ -26,8 +26,8 @@ def test_looks_never_spend_more_than_there_is(new: list[int]) -> None:
     for requests in new:
         seen += requests
         if is_look_due(looked, seen):
-            assert share_of_look(looked, seen) > 0
-            spent += share_of_look(looked, seen)
+            assert share_of_look("p50", looked, seen, copied=True) > 0
+            spent += share_of_look("p50", looked, seen, copied=True)
             looked = seen
     assert spent < 1 + 1e-12
 
@@ -38,8 +38,15 @@ def test_looks_come_when_there_is_half_as_much_again() -> None:
         if is_look_due(looked, seen):
             looked = seen
             looks.append(seen)
-    assert looks == [5, 6, 9, 14, 20, 30, 45, 67, 100, 150, 225, 338, 507, 760]
+    assert looks == [10, 14, 20, 30, 45, 67, 100, 150, 225, 338, 507, 760]
 
 
 def test_most_is_spent_where_a_bad_candidate_should_be_found() -> None:
-    assert share_of_look(0, 50) + share_of_look(200, 10**9) < 0.25
+    assert share_of_look("p50", 0, 50, copied=True) + share_of_look("p50", 200, 10**9, copied=True) < 0.25
+
+
+def test_errors_are_looked_for_among_few_requests_where_nothing_is_copied() -> None:
+    with_copies, without = (share_of_look("errors", 0, 150, copied=copied) for copied in (True, False))
+    assert with_copies < 0.01
+    assert without > 0.7
+    assert share_of_look("p50", 0, 150, copied=True) == share_of_look("p50", 0, 150, copied=False)

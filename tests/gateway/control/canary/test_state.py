@@ -11,11 +11,10 @@ FULL = CanaryState(
     1_763_750_000.25,
     "1763750000250.2",
     paused_at=1_763_750_100.5,
-    looked=225,
-    looks=9,
+    looked={"errors": 225, "p95": 0},
     verdicts=(
         Verdict("p95", "wait", "p95: 9 and 4000 requests, needs 10"),
-        Verdict("errors", "pass", "few", 0.5, 1e-5),
+        Verdict("errors", "pass", "few of them", 0.5, 1e-5, "few"),
     ),
     reason="asked for by an operator",
     history=(Event(1.0, 0.0, "begin", "begins with 1 %"), Event(2.0, 1.0, "pause", "asked for by an operator")),
@@ -44,7 +43,14 @@ def test_the_history_is_bounded() -> None:
 
 @pytest.mark.parametrize(
     ("phase", "is_over"),
-    [("running", False), ("paused", False), ("promoted", True), ("rolled_back", True), ("aborted", True)],
+    [
+        ("waiting", False),
+        ("running", False),
+        ("paused", False),
+        ("promoted", True),
+        ("rolled_back", True),
+        ("aborted", True),
+    ],
 )
 def test_three_phases_are_final(phase: str, is_over: bool) -> None:
     assert CanaryState.of(FULL.as_dict() | {"phase": phase}).is_over is is_over

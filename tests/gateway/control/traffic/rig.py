@@ -99,11 +99,19 @@ class Rig:
         self.clock, self.file = Clock(), folder / "state" / "traffic.json"
         self.section = configured or section(SPLIT, CANARY, aliases={"stable": "iris"})
         self.workers: list[Worker] = []
-        self.traffic = Traffic(self.section, self.file, self.clock)
+        self.traffic = self._begun()
+
+    def _begun(self) -> Traffic:
+        """Traffic that knows of nothing that candidates would have to wait for."""
+        traffic = Traffic(self.section, self.file, self.clock, patience=0)
+        traffic.hear({})
+        traffic.tick()
+        return traffic
 
     def restart(self) -> Traffic:
         """The control process died, and another one goes on."""
-        self.traffic = Traffic(self.section, self.file, self.clock)
+        self.traffic.close()
+        self.traffic = self._begun()
         return self.traffic
 
     def worker(self, life: str, route: str = "fraud") -> Worker:

@@ -14,7 +14,7 @@ def client(rig: Rig) -> httpx.AsyncClient:
 async def test_routes_are_listed_and_shown(client: httpx.AsyncClient) -> None:
     listed = (await client.get("/v1/routes")).json()
     assert [route["name"] for route in listed["routes"]] == ["iris", "fraud"]
-    assert (listed["revision"], listed["workers"]) == (1, 0)
+    assert (listed["revision"], listed["workers"]) == (2, 0)
     shown = (await client.get("/v1/routes/iris")).json()
     assert [(each["name"], each["weight"]) for each in shown["targets"]] == [("iris-old", 90), ("iris-new", 10)]
 
@@ -33,7 +33,7 @@ async def test_weights_are_set_switched_and_rolled_back(rig: Rig, client: httpx.
 
 async def test_aliases_are_set_and_taken_away(rig: Rig, client: httpx.AsyncClient) -> None:
     told = (await client.put("/v1/aliases/latest", json={"to": "fraud/2"})).json()
-    assert (told["name"], told["to"], told["revision"]) == ("latest", "fraud/2", 2)
+    assert (told["name"], told["to"], told["revision"]) == ("latest", "fraud/2", 3)
     listed = (await client.get("/v1/aliases")).json()["aliases"]
     assert [(each["name"], each["to"]) for each in listed] == [("latest", "fraud/2"), ("stable", "iris")]
     assert (await client.request("DELETE", "/v1/aliases/latest", json={"why": "x"})).json()["to"] is None
@@ -76,6 +76,9 @@ async def test_the_index_points_to_them(client: httpx.AsyncClient) -> None:
         ("POST", "/v1/routes/iris/rollback", {}, 409, "nothing to roll back"),
         ("POST", "/v1/routes/iris/rollback", {"why": "two\nlines"}, 422, "why"),
         ("POST", "/v1/routes/iris/rollback", {"why": "x" * 501}, 422, "why"),
+        ("POST", "/v1/routes/iris/switch", {"target": "iris-new", "who": "\x9b31m"}, 422, "who"),
+        ("POST", "/v1/routes/iris/switch", {"target": "iris-new", "who": "a\u202eb"}, 422, "who"),
+        ("POST", "/v1/routes/iris/switch", {"target": "iris-new", "who": "canary"}, 422, "name a person"),
         ("POST", "/v1/routes/iris/rollback", {"why": "x" * 70000}, 413, "too large"),
         ("PUT", "/v1/aliases/iris", {"to": "fraud"}, 422, "has a route already"),
         ("DELETE", "/v1/aliases/other", {}, 404, "no alias"),

@@ -39,12 +39,12 @@ def test_a_canary_begins_and_is_promoted(rig: Rig) -> None:
     assert [news.text for news in rig.traffic.news] == ["canary fraud: begins with 5 %"]
     begun = rig.traffic.snapshot.routes["fraud"]
     assert begun.weights == {"new": 5, "old": 95}
-    assert (begun.of, begun.shadow_percent) == (section(CANARY).routes[0].digest, 25)
+    assert (begun.of, begun.shadow_percent) == (section(CANARY).routes[0].digest, 50)
     worker = rig.worker("a")
     [line] = healthy_step(rig, worker)
-    assert line.startswith("canary fraud: goes on from 5 % to 50 %: errors 0 % against 0 %")
+    assert line.startswith("canary fraud: goes on from 5 % to 50 %: 400 requests, errors 0 % against 0 %")
     then = rig.traffic.snapshot
-    assert (then.revision, then.routes["fraud"].weights) == (2, {"new": 50, "old": 50})
+    assert (then.revision, then.routes["fraud"].weights) == (3, {"new": 50, "old": 50})
     assert then.routes["fraud"].epoch not in {"", begun.epoch}
     healthy_step(rig, worker)
     [line] = healthy_step(rig, worker)
@@ -60,7 +60,9 @@ def test_a_canary_that_errs_is_rolled_back(rig: Rig) -> None:
     worker.served("new", 100, failed=30)
     rig.hear()
     [line] = rig.tick(1)
-    assert line.startswith("canary fraud: rolled back at 5 %: errors 23.1 % against 0 %")
+    assert line.startswith(
+        "canary fraud: rolled back at 5 %: errors: 30 of 130 requests fail and 0 of the baseline's 4,000, 23.1 %"
+    )
     assert rig.traffic.snapshot.routes["fraud"].weights == {"new": 0, "old": 100}
     assert rig.traffic.route("fraud").state.history[-1].who == "canary"
     with pytest.raises(NotNow, match="nothing to roll back"):
@@ -74,7 +76,7 @@ def test_answers_that_differ_count_too(rig: Rig) -> None:
     worker.copied(1000)
     rig.hear(tap_report(worker.epoch, 900, 100))
     [line] = rig.tick(1)
-    assert "agreement 90.00 %" in line
+    assert "agreement: 100 of 1,000 answers differ, 10 % where at most 0.5 % may" in line
 
 
 def test_a_restart_in_the_middle_goes_on_where_it_was(rig: Rig) -> None:
@@ -198,8 +200,41 @@ def test_a_promoted_canary_can_still_be_rolled_back(rig: Rig) -> None:
     assert rig.traffic.snapshot.routes["fraud"].weights == {"new": 100, "old": 0}
     rig.traffic.rollback("fraud")
     assert rig.traffic.snapshot.routes["fraud"].weights == {"new": 0, "old": 100}
-    rig.traffic.rollback("fraud")
-    assert rig.traffic.snapshot.routes["fraud"].weights == {"new": 100, "old": 0}
+    with pytest.raises(NotNow, match="all changes were rolled back"):
+        rig.traffic.rollback("fraud")
+
+
+def test_a_canary_waits_for_its_model_and_is_taken_back_when_that_goes(rig: Rig) -> None:
+    def hear(*versions: int, state: str = "ready", reason: str = "") -> None:
+        sites = {"embedded": {"state": state, "reason": reason, "versions": versions}}
+        models = {"fraud": {"state": state, "reason": reason, "sites": sites}}
+        rig.traffic.hear(
+            {"repository": {"models": models}, "upstreams": [{"name": "embedded", "http": "h", "group": ""}]}
+        )
+
+    hear(1, state="loading")
+    rig.traffic.restart("fraud")
+    assert rig.traffic.snapshot.routes["fraud"].weights == {"new": 0, "old": 100}
+    assert rig.traffic.news[-1].text == "canary fraud: waits until fraud version 2 is loaded"
+    hear(1, state="failed", reason="no memory")
+    assert rig.tick(100) == ["canary fraud: waits until fraud version 2 is loaded; now: no memory"]
+    rig.restart().restart("fraud")
+    hear(1, 2)
+    rig.tick(1)
+    assert rig.traffic.snapshot.routes["fraud"].weights == {"new": 5, "old": 95}
+    hear(1)
+    assert rig.tick(1) == []
+    [line] = rig.tick(3)
+    assert (
+        line == "canary fraud: rolled back at 5 %: fraud version 2 is not loaded any more: fraud is loaded without it"
+    )
+    assert rig.traffic.snapshot.routes["fraud"].weights == {"new": 0, "old": 100}
+
+
+def test_before_the_launcher_has_said_what_is_loaded_nothing_begins(tmp_path: Path) -> None:
+    traffic = Traffic(section(CANARY), tmp_path / "traffic.json", patience=0)
+    traffic.tick()
+    assert traffic.snapshot.routes["fraud"].weights == {"new": 0, "old": 100}
 
 
 # ---- by hand
@@ -218,7 +253,7 @@ def test_weights_are_set_by_hand_and_rolled_back(rig: Rig) -> None:
     [half, switched, back] = rig.traffic.route("iris").state.history
     assert (half.who, half.why, half.what) == ("ada", "half", "weights set to iris-old 50 %, iris-new 50 %")
     assert switched.what == "weights set to iris-old 0 %, iris-new 100 %"
-    assert back.what == "weights rolled back to iris-old 50 %, iris-new 50 %"
+    assert back.what == ("weights rolled back to iris-old 50 %, iris-new 50 %, from iris-old 0 %, iris-new 100 %")
 
 
 def test_a_rollback_of_the_first_change_is_the_configuration(rig: Rig) -> None:
@@ -226,6 +261,24 @@ def test_a_rollback_of_the_first_change_is_the_configuration(rig: Rig) -> None:
     rig.traffic.rollback("iris")
     assert rig.traffic.snapshot.routes["iris"].weights == {}
     assert rig.traffic.route("iris").weights == {"iris-old": 90, "iris-new": 10}
+
+
+def test_rollbacks_go_back_further_and_further_and_never_to_what_was_left(rig: Rig) -> None:
+    def rolled_back() -> float:
+        rig.traffic.rollback("iris")
+        return rig.traffic.route("iris").weights["iris-new"]
+
+    for percent in (20.0, 30.0, 40.0):
+        rig.traffic.set_weights("iris", {"iris-new": percent, "iris-old": 100 - percent})
+    assert rolled_back() == 30
+    rig.traffic.set_weights("iris", {"iris-new": 70.0, "iris-old": 30.0})
+    rig.restart()
+    assert [rolled_back() for _ in range(3)] == [30, 20, 10]
+    assert rig.traffic.snapshot.routes["iris"].weights == {}
+    with pytest.raises(NotNow, match="`traffic set iris TARGET=PERCENT"):
+        rig.traffic.rollback("iris")
+    rig.traffic.switch("iris", "iris-new")
+    assert rolled_back() == 10
 
 
 def test_the_history_is_bounded(rig: Rig) -> None:
@@ -401,7 +454,29 @@ def test_a_file_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pyt
     blocked.unlink()
     rig.tick(2)
     assert rig.traffic.unsaved == ""
-    assert Traffic(rig.section, rig.file, rig.clock).snapshot == rig.traffic.snapshot
+    rig.traffic.close()
+    assert Traffic(rig.section, rig.file, rig.clock, 0).snapshot == rig.traffic.snapshot
+
+
+def test_two_gateways_with_one_file_do_not_overwrite_each_other(rig: Rig) -> None:
+    other = Traffic(rig.section, rig.file, rig.clock, patience=0)
+    assert "is another gateway's" in other.news[0].text
+    written = rig.file.read_bytes()
+    other.switch("iris", "iris-new")
+    assert other.unsaved == "another gateway uses it"
+    assert rig.file.read_bytes() == written
+
+
+def test_a_clock_that_is_set_back_holds_nothing_up(rig: Rig) -> None:
+    worker = rig.worker("a")
+    rig.clock.now -= 3600
+    assert healthy_step(rig, worker, 0) == []
+    written = rig.file.stat().st_mtime_ns
+    worker.served("new", 1)
+    rig.hear()
+    assert rig.tick(59) == []
+    assert rig.file.stat().st_mtime_ns > written
+    assert len(rig.tick(1)) == 1
 
 
 def test_every_decision_is_logged(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:

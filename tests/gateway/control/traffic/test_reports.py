@@ -44,10 +44,25 @@ def test_a_life_replaces_what_it_said_before() -> None:
 
 def test_a_life_that_begins_a_window_anew_loses_nothing() -> None:
     tally = Tally()
-    tally.hear_window("a", {"ok": 5})
-    tally.hear_window("a", {"ok": 2})
-    tally.hear_window("a", {"ok": 4})
-    assert tally.total() == {"ok": 9}
+    for agreed in (5, 2, 4):
+        tally.hear_window("a", {"compared": {"m": {"agreed": agreed}}})
+    assert tally.total() == {"compared": {"m": {"agreed": 9}}}
+
+
+def test_what_a_worker_counted_before_its_variants_had_settled_is_forgotten_and_its_copies_are_counted_once() -> None:
+    tally = Tally()
+    tally.hear_window("a", {"variants": {"old": {"ok": 900, "failed": 90}}, "mirrors": {"m": {"ok": 50, "failed": 4}}})
+    settled = {"variants": {"old": {"ok": 0, "failed": 0}, "new": {"ok": 1}}, "mirrors": {"m": {"ok": 51, "failed": 4}}}
+    tally.hear_window("a", settled)
+    assert tally.total() == settled
+
+
+def test_a_sum_is_added_up_once_until_more_is_heard() -> None:
+    tally = Tally()
+    tally.hear("a", {"x": {"ok": 5}})
+    assert tally.total() is tally.total()
+    tally.hear("a", {"x": {"ok": 6}})
+    assert tally.total() == {"x": {"ok": 6}}
 
 
 def test_many_lives_take_bounded_room_and_stay_counted() -> None:
@@ -65,11 +80,11 @@ def test_nothing_is_lost_or_counted_twice_whoever_dies(steps: list[tuple[str, in
     for process, more, dies in steps:
         life = f"{process}{lives.get(process, 0)}"
         served[life] = served.get(life, 0) + more
-        tally.hear_window(life, {"ok": served[life]})
+        tally.hear_window(life, {"mirrors": {"ok": served[life]}})
         if dies:
             lives[process] = lives.get(process, 0) + 1
             tally = Tally(json.loads(json.dumps(tally.as_dict())))
-    assert tally.total().get("ok", 0) == sum(served.values())
+    assert tally.total("mirrors").get("ok", 0) == sum(served.values())
 
 
 def test_totals_of_a_report() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.control.traffic.state import AliasChange, AliasState, Change, Remembered, RouteState, load, save
+from gateway.control.traffic.state import AliasChange, AliasState, Change, Remembered, RouteState, claim, load, save
 from gateway.traffic.snapshot import Override, Snapshot
 
 FULL = Remembered(
@@ -46,7 +46,7 @@ def test_without_a_file_nothing_is_remembered(tmp_path: Path, caplog: pytest.Log
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b'{"version": 2}', b'{"told": "x"}', b"\xff\xfe", b'{"routes": {"a": 1}}', b"[" * 100000,
+    [b"", b"{", b"[]", b'{"told": "x"}', b"\xff\xfe", b'{"routes": {"a": 1}}', b"[" * 100000,
      b'{"routes": {"a": {"of": "x", "counted": ' + b"[" * 5000 + b"]" * 5000 + b"}}}"],
 )  # fmt: skip
 def test_a_damaged_file_is_set_aside(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
@@ -81,3 +81,22 @@ def test_histories_are_bounded() -> None:
         remembered.note(AliasChange("a", number, "", ""))
     assert [change.at for change in route.history] == list(range(280, 300))
     assert len(remembered.alias_history) == 200
+
+
+def test_what_a_newer_gateway_wrote_is_set_aside_and_not_called_damaged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "traffic.json"
+    file.write_bytes(b'{"version": 2, "routes": []}')
+    assert load(file) == Remembered()
+    assert file.with_name("traffic.json.newer").exists()
+    assert "written by a newer gateway" in caplog.text
+
+
+def test_only_one_has_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "state" / "traffic.json"
+    first = claim(file, 0)
+    with pytest.raises(BlockingIOError):
+        claim(file, 0)
+    os.close(first)
+    os.close(claim(file, 0))

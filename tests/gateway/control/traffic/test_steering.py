@@ -1,16 +1,23 @@
 import pytest
 
+from gateway.control.traffic.candidates import Standing
 from gateway.control.traffic.refusals import NotNow, NotThere
 from gateway.control.traffic.steering import By, Steered
-from gateway.traffic.sections import RouteSection
+from gateway.traffic.sections import RouteSection, TargetSection
 from gateway.traffic.snapshot import Override
 from tests.gateway.control.traffic.rig import CANARY, SPLIT, START, Worker
 
 BY = By("ada", "why not", START + 1)
 
 
-def steered(route: dict[str, object]) -> Steered:
-    return Steered(RouteSection.model_validate(route), None, START)
+def ready(target: TargetSection) -> Standing:
+    return Standing(is_ready=True, is_gone=False, name=target.model)
+
+
+def steered(configured: dict[str, object]) -> Steered:
+    route = Steered(RouteSection.model_validate(configured), None, START)
+    route.decide(ready, START)
+    return route
 
 
 def test_a_route_begins_as_it_is_configured() -> None:
@@ -20,7 +27,7 @@ def test_a_route_begins_as_it_is_configured() -> None:
     assert route.weights == {"iris-old": 90, "iris-new": 10}
     with pytest.raises(NotThere, match="has no canary"):
         route.with_canary()
-    assert route.decide(START) is None
+    assert route.decide(ready, START) is None
 
 
 def test_every_change_by_hand_has_a_window_of_its_own() -> None:
@@ -61,12 +68,12 @@ def test_a_canary_without_its_own_weights_decides_nothing() -> None:
     route.operate("abort", BY)
     route.set_weights({"new": 100}, BY)
     assert route.override.shadow_percent == 0
-    assert route.decide(START + 1e6) is None
+    assert route.decide(ready, START + 1e6) is None
 
 
 def test_the_history_says_who_and_why() -> None:
     route = steered(CANARY)
     route.operate("pause", BY)
     begun, paused = route.state.history
-    assert (begun.who, begun.what) == ("canary", "canary begins with 5 %")
+    assert (begun.who, begun.what) == ("canary", "begins with 5 %")
     assert (paused.who, paused.what, paused.why, paused.at) == ("ada", "paused at 5 %", "why not", START + 1)

@@ -89,6 +89,6 @@ def test_it_is_told_who_goes_by_the_last_decision(rig: Rig) -> None:
     rig.traffic.promote("fraud")
     rig.worker("b")
     rig.hear()
-    assert views.reach(rig.traffic) == {"revision": 2, "workers": 2, "workers_follow": 1}
+    assert views.reach(rig.traffic) == {"revision": 3, "workers": 2, "workers_follow": 1}
     rig.traffic.unsaved = "No space left on device"
     assert views.reach(rig.traffic)["unsaved"] == "No space left on device"

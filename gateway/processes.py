@@ -188,7 +188,7 @@ class Parent:
         self.beside = Beside.of(first["beside"])
         self.stop = asyncio.Event()
         self._reader = reader
-        self._cut_off = False
+        self._rest = b""  # of what was told in part
 
     @classmethod
     async def connect(cls) -> Parent:
@@ -210,18 +210,23 @@ class Parent:
             fcntl.fcntl(sys.stdout.fileno(), fcntl.F_SETPIPE_SZ, _REPORT_BYTES)
 
     def report(self, message: dict[str, Any]) -> bool:
-        """Tell the parent something, unless it does not read: requests go first.
+        """Tell the parent something, as much as it reads now; requests go first, and the rest goes the next time.
 
         Returns:
             whether all of it was told; what was not is to be told again, as it is by then.
         """
-        line = b"\n" * self._cut_off + json.dumps(message).encode() + b"\n"
+        if self._rest and not self._tell_rest():
+            return False
+        self._rest = json.dumps(message).encode() + b"\n"
+        return self._tell_rest()
+
+    def _tell_rest(self) -> bool:
         try:
-            written = os.write(sys.stdout.fileno(), line)
+            written = os.write(sys.stdout.fileno(), self._rest)
         except OSError:
             return False
-        self._cut_off = written < len(line)
-        return not self._cut_off
+        self._rest = self._rest[written:]
+        return not self._rest
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
         """What the parent tells, until it is gone; then `stop` is set."""

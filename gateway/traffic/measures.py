@@ -63,12 +63,13 @@ class _Mirror(_Outcomes):
 class _Window:
     """What was counted of one route since an epoch began.
 
-    What is new is slow at first, so the first requests of each variant are left out. Counting begins for all when the
-    last of them has settled, so that what is compared is of the same time.
+    What is new is slow at first, so the latencies of each variant's first requests are left out. Their counting begins
+    for all when the last of them has settled, so that what is compared is of the same time. Outcomes are counted from
+    the first request on, as those of copies are: an error says as much then.
 
     Args:
         epoch: its name.
-        settle: the first requests of each variant that are left out.
+        settle: the first requests of each variant whose latencies are left out.
     """
 
     __slots__ = ("epoch", "mirrors", "settle", "unsettled", "variants")
@@ -83,13 +84,14 @@ class _Window:
     def add(self, variant: str, ok: bool, seconds: float | None) -> None:
         outcomes = self.variants.get(variant)
         if outcomes is None:
-            left = self.unsettled.setdefault(variant, self.settle)
-            if left:
-                self.unsettled[variant] = left - 1
-                return
-            if self.settle:
-                self.variants = {label: _Outcomes() for label in self.variants}
             outcomes = self.variants[variant] = _Outcomes()
+            self.unsettled[variant] = self.settle
+        left = self.unsettled[variant]
+        if left:
+            seconds, self.unsettled[variant] = None, left - 1
+            if left == 1:
+                for each in self.variants.values():
+                    each.latency = {}
         outcomes.add(ok, seconds)
 
     def report(self) -> dict[str, Any]:

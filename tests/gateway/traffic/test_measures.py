@@ -68,10 +68,11 @@ def test_a_report_says_whose_and_under_what() -> None:
     assert one.life != other.life
 
 
-def test_a_window_begins_when_the_last_of_its_variants_has_settled() -> None:
+def test_latencies_are_counted_when_the_last_of_the_variants_has_settled_and_outcomes_at_once() -> None:
     some = measures("e1")
     serve(some, "old", 9.0, 9.0, 0.1)
-    assert routes(some)["fraud"]["window"]["variants"]["old"]["ok"] == 1
+    old = {"ok": 3, "failed": 0, "latency": {str(bin_of(0.1)): 1}}
+    assert routes(some)["fraud"]["window"]["variants"] == {"old": old}
     serve(some, "new", 9.0, ok=False)
     serve(some, "new", 9.0, 0.2)
     serve(some, "old", 0.1, 0.1, None)
@@ -79,8 +80,8 @@ def test_a_window_begins_when_the_last_of_its_variants_has_settled() -> None:
     assert routes(some)["fraud"]["window"] == {
         "epoch": "e1",
         "variants": {
-            "old": {"ok": 3, "failed": 0, "latency": {str(bin_of(0.1)): 2}},
-            "new": {"ok": 1, "failed": 1, "latency": {str(bin_of(0.2)): 1}},
+            "old": {"ok": 6, "failed": 0, "latency": {str(bin_of(0.1)): 2}},
+            "new": {"ok": 2, "failed": 2, "latency": {str(bin_of(0.2)): 1}},
         },
         "mirrors": {},
     }
@@ -91,11 +92,11 @@ def test_a_new_epoch_begins_anew_and_the_same_one_goes_on() -> None:
     some = measures("e1")
     serve(some, "old", 0.1, 0.1, 0.1)
     some.follow(SECTION, snapshot("e1", revision=2))
-    assert routes(some)["fraud"]["window"]["variants"]["old"]["ok"] == 1
+    assert routes(some)["fraud"]["window"]["variants"]["old"]["ok"] == 3
     some.follow(SECTION, snapshot("e2", revision=3))
     assert routes(some)["fraud"]["window"] == {"epoch": "e2", "variants": {}, "mirrors": {}}
     serve(some, "old", 0.1, 0.1)
-    assert routes(some)["fraud"]["window"]["variants"] == {}
+    assert routes(some)["fraud"]["window"]["variants"] == {"old": {"ok": 2, "failed": 0, "latency": {}}}
     some.follow(SECTION, Snapshot(4))
     assert routes(some)["fraud"]["window"] is None
     assert routes(some)["fraud"]["variants"]["old"] == {"ok": 5, "failed": 0}
@@ -118,7 +119,7 @@ def test_a_configuration_that_changes_ends_the_windows_of_the_routes_that_change
     other = SECTION.model_copy(update={"routes": (FRAUD.model_copy(update=changed), PLAIN)})
     some.follow(other, snapshot("e1"))
     window = routes(some)["fraud"]["window"]
-    assert (window is not None and window["variants"]["old"]["ok"] == 1) is same
+    assert (window is not None and window["variants"]["old"]["ok"] == 3) is same
 
 
 def test_a_route_without_a_canary_settles_at_once() -> None:

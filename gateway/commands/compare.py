@@ -18,11 +18,10 @@ from rich.table import Table
 from gateway.commands import options
 from gateway.commands.steering import Asked, ask, asking, below, name_of_route
 from gateway.core.errors import SetupError
-from gateway.tap.report import tables, words
+from gateway.tap.report import tables, tabular, words
 from gateway.tap.report.markdown import markdown
 from gateway.tap.report.model import Report
 from gateway.tap.report.page import page
-from gateway.traffic.latency import percentile
 
 _WORST, _PROBLEMS = 5, 3
 _FORMS = {".html": "html", ".htm": "html", ".json": "json"}
@@ -146,7 +145,7 @@ def _shown(report: Report) -> RenderableType:
 
 
 def _latency(report: Report) -> Table:
-    table = Table("latency", "p50", "p95", "p99")
-    for side, histogram in (("baseline", report.baseline_latency), ("candidate", report.candidate_latency)):
-        table.add_row(side, *(words.duration(percentile(histogram, mark / 100)) for mark in (50, 95, 99)))
+    table = Table("latency", *tabular.LATENCIES[1:])
+    for row in tabular.latencies(report):
+        table.add_row(*row)
     return table

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from gateway.tap.report import words
+from gateway.tap.report import tabular, words
 from gateway.tap.report.model import Report
-from gateway.traffic.latency import percentile
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~&])")
 
@@ -27,7 +26,7 @@ def markdown(report: Report) -> str:
     if report.outputs:
         parts += ["## Outputs", _outputs(report)]
     if report.baseline_latency and report.candidate_latency:
-        parts += ["## Latency", _latency(report), words.latency_note(report)]
+        parts += ["## Latency", _table(tabular.LATENCIES, tabular.latencies(report)), words.latency_note(report)]
     if report.worst:
         parts += ["## Worst cases", _worst(report)]
     if report.problems:
@@ -40,31 +39,8 @@ def markdown(report: Report) -> str:
 
 
 def _outputs(report: Report) -> str:
-    rows = [
-        (
-            _text(name),
-            _text(words.shape(output)),
-            words.share(1 - output.differed / output.compared),
-            words.figure(output.max_error),
-            words.figure(output.mean_error),
-            words.similarity(output.cosine),
-            words.similarity(output.cosine_least),
-            words.share(output.top1),
-            words.share(output.mismatched / output.elements) if output.elements else words.NOTHING,
-        )
-        for name, output in sorted(report.outputs.items())
-    ]
-    heads = ("output", "type", "agree", "max error", "mean error", "cosine", "least cosine", "top-1", "elements off")
-    return _table(heads, rows)
-
-
-def _latency(report: Report) -> str:
-    sides = {"baseline": report.baseline_latency, "candidate": report.candidate_latency}
-    rows = [
-        (f"{name}", *(words.duration(percentile(histogram, at / 100)) for at in (50, 95, 99)))
-        for name, histogram in sides.items()
-    ]
-    return _table(("", "p50", "p95", "p99"), rows)
+    found = [(_text(name), _text(kind), *figures) for name, kind, *figures in tabular.outputs(report)]
+    return _table(tabular.OUTPUTS, found)
 
 
 def _worst(report: Report) -> str:

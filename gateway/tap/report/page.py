@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from gateway.tap.report import charts, elements, words
+from gateway.tap.report import charts, elements, tabular, words
 from gateway.tap.report.elements import Markup, join, table, tag
-from gateway.tap.report.latencies import MARKED, latencies
+from gateway.tap.report.latencies import latencies
 from gateway.tap.report.model import OutputStatistics, Report
-from gateway.traffic.latency import percentile
 
 _KEYS = (("good", "agreed"), ("bad", "differed"), ("off", "unreadable"))
 
@@ -101,21 +100,7 @@ def _agreement(report: Report) -> Markup:
 
 
 def _outputs(report: Report) -> Markup:
-    rows = [
-        (
-            name,
-            words.shape(output),
-            words.share(1 - output.differed / output.compared),
-            words.figure(output.max_error),
-            words.figure(output.mean_error),
-            words.similarity(output.cosine),
-            words.similarity(output.cosine_least),
-            words.share(output.top1),
-            words.share(output.mismatched / output.elements) if output.elements else words.NOTHING,
-        )
-        for name, output in sorted(report.outputs.items())
-    ]
-    heads = ("Output", "Type", "Agree", "Max error", "Mean error", "Cosine", "Least cosine", "Top-1", "Elements off")
+    heads = [head.capitalize() for head in tabular.OUTPUTS]
     figures = [
         tag(
             "figure",
@@ -129,7 +114,7 @@ def _outputs(report: Report) -> Markup:
     return tag(
         "section",
         tag("h2", "Outputs"),
-        table("How far each output was off, in all answers", heads, rows, words=(1,)),
+        table("How far each output was off, in all answers", heads, tabular.outputs(report), words=(1,)),
         tag("h2", "Errors", class_="next") if figures else "",
         tag("div", *figures, class_="grid"),
         class_="outputs",
@@ -143,15 +128,11 @@ def _latency(report: Report) -> Markup:
     sides = {"baseline": report.baseline_latency, "candidate": report.candidate_latency}
     baseline, candidate = words.sides(report)
     keys = _keys((("baseline", f"baseline: {baseline}"), ("candidate", f"candidate: {candidate} (dashed)")))
-    rows = [
-        (side, *(words.duration(percentile(histogram, mark / 100)) for mark in MARKED))
-        for side, histogram in sides.items()
-    ]
     return tag(
         "section",
         tag("h2", "Latency"),
         _figure(keys, latencies(sides)),
-        table("Percentiles", ("", *(f"p{mark}" for mark in MARKED)), rows),
+        table("Percentiles", tabular.LATENCIES, tabular.latencies(report)),
         tag("p", words.latency_note(report), class_="soft"),
     )
 

@@ -26,7 +26,7 @@ from gateway.traffic.matching import tenant_of
 from gateway.traffic.measures import Measures
 from gateway.traffic.mirrors import Mirrors, Shadow
 from gateway.wire import rename_grpc
-from gateway.wire.oip_http import HEAD_LENGTH
+from gateway.wire.oip_http import HEAD_LENGTH, not_packed
 
 _log = logging.getLogger("gateway.mirror")
 
@@ -168,19 +168,14 @@ def _addressed(call: Call, shadow: Shadow, due: float) -> Call:
         model=shadow.model,
         version=shadow.version,
         target=shadow.target,
-        metadata=_unpacked(call.metadata),
-        added=_unpacked(call.added),
+        metadata=not_packed(call.metadata),
+        added=not_packed(call.added),
         body=body,
         deadline=Deadline(due),
         route="",
         variant="",
         retry=False,
     )
-
-
-def _unpacked(metadata: Metadata) -> Metadata:
-    """`metadata` without leave to compress the answer."""
-    return tuple([pair for pair in metadata if pair[0] != b"accept-encoding"])
 
 
 def _is_ok(call: Call, reply: Reply) -> bool:

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from gateway.core.call import Body, Call, ClientStream, Metadata, Operation, Protocol, Reply
 from gateway.core.errors import GatewayError
 from gateway.core.policy import Next, NextStream
+from gateway.policies.changed_events import ChangedEvents
 from gateway.traffic.sequences import Sequences
 from gateway.traffic.table import Table, Target, Way
-from gateway.wire import oip_grpc, oip_stream, rename_grpc, rename_http, status, unknown_model
+from gateway.wire import oip_grpc, oip_http, oip_stream, rename_grpc, rename_http, status, unknown_model
 
 # Looking up a member of an Enum costs as much as the rest of a decision.
 _INFER = Operation.INFER
@@ -104,7 +105,7 @@ class Route:
 
     async def _streamed(self, call: Call, there: Call, client: ClientStream, proceed: NextStream) -> Reply:
         if call.protocol is _HTTP and there.model != call.model:
-            events = _Events(client, there.model, call.model)
+            events = ChangedEvents(client, rename_http.Events(there.model, call.model))
             reply = await proceed(there, events)
             await events.finish()
         else:
@@ -150,7 +151,7 @@ def retargeted(call: Call, way: Way, target: Target) -> Call:
     body, head_len, metadata = call.body, call.head_len, call.metadata
     if call.protocol is _HTTP:
         if model != call.model:  # a compressed answer could not be renamed
-            metadata = _plain(metadata)
+            metadata = oip_http.not_packed(metadata)
     elif body and (model != call.model or version != call.version):
         body = rename_grpc.request(body, model, version)
         head_len = len(body)
@@ -207,39 +208,6 @@ class _Messages:
         if self._real != self._model:
             message = rename_grpc.stream_reply(message, self._model, self._real)
         await self._client.send(message)
-
-
-class _Events:
-    """The client's end of an HTTP stream, which hears of the public model."""
-
-    def __init__(self, client: ClientStream, real: str, model: str) -> None:
-        self._client = client
-        self._events = rename_http.Events(real, model)
-
-    async def receive(self) -> Body | None:
-        """Nothing: the call's body was all."""
-        return await self._client.receive()
-
-    async def start(self, metadata: Metadata) -> None:
-        """Say that the stream is on."""
-        await self._client.start(metadata)
-
-    async def send(self, message: Body) -> None:
-        """Give the client a piece, as far as its events are complete."""
-        if whole := self._events.feed(message):
-            await self._client.send(whole)
-
-    async def finish(self) -> None:
-        """Give the client what is left at the stream's end."""
-        if rest := self._events.rest():
-            await self._client.send(rest)
-
-
-def _plain(metadata: Metadata) -> Metadata:
-    for name, _ in metadata:
-        if name == b"accept-encoding":
-            return tuple([pair for pair in metadata if pair[0] != name])
-    return metadata
 
 
 def _renamed(call: Call, reply: Reply, real: str) -> Reply:

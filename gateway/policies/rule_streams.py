@@ -8,7 +8,6 @@ from collections import deque
 from gateway.core.call import Body, ClientStream, Metadata
 from gateway.core.errors import DeadlineExceeded, RequestTooLarge
 from gateway.wire import oip_grpc, oip_stream
-from gateway.wire.event_lines import EventLines
 
 _REMEMBERED = 1000  # requests of a stream without an answer whose time is watched
 
@@ -131,31 +130,6 @@ class Timed:
     def _reschedule(self, when: float | None) -> None:
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(when)
-
-
-class Rewritten:
-    """The client of a stream of events, who gets them with their outputs changed.
-
-    Args:
-        client: the client's end.
-        lines: changes them.
-    """
-
-    __slots__ = ("_client", "_lines", "receive", "start")
-
-    def __init__(self, client: ClientStream, lines: EventLines) -> None:
-        self._client, self._lines = client, lines
-        self.receive, self.start = client.receive, client.start
-
-    async def send(self, message: Body) -> None:
-        """Give the client a piece, as far as its events are complete."""
-        if complete := self._lines.feed(message):
-            await self._client.send(complete)
-
-    async def finish(self) -> None:
-        """Give the client what is left at the stream's end."""
-        if rest := self._lines.rest():
-            await self._client.send(rest)
 
 
 def too_large(size: int, most: int) -> RequestTooLarge:

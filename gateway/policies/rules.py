@@ -15,9 +15,11 @@ from gateway.core.deadline import Deadline
 from gateway.core.errors import ClientGone, GatewayError
 from gateway.core.policy import Next, NextStream
 from gateway.policies.access import Access
-from gateway.policies.rule_streams import Headed, Rewritten, Sized, Timed, too_large
+from gateway.policies.changed_events import ChangedEvents
+from gateway.policies.rule_streams import Headed, Sized, Timed, too_large
 from gateway.traffic.sections import HeadersSection, OutputsSection, PoliciesSection, RouteSection, TrafficSection
 from gateway.wire import status
+from gateway.wire.oip_http import not_packed
 from gateway.wire.outputs import Outputs
 
 _HTTP = Protocol.HTTP
@@ -90,7 +92,7 @@ async def _streamed(rule: _Rule, call: Call, client: ClientStream, proceed: Next
             client = Timed(client, rule.seconds)
     if rule.outputs is None or not rule.rewrites(call):
         return await proceed(rule.asked(call), client)
-    events = Rewritten(client, rule.outputs.events())
+    events = ChangedEvents(client, rule.outputs.events())
     reply = await proceed(rule.asked(call), events)
     await events.finish()
     return reply
@@ -172,7 +174,7 @@ class _Rule:
             metadata = self.request_headers.changed(metadata)
             added += self.request_headers.added
         if self.rewrites(call):
-            metadata, added = _uncompressed(metadata), _uncompressed(added)
+            metadata, added = not_packed(metadata), not_packed(added)
         return replace(call, deadline=deadline, metadata=metadata, added=added, retry=call.retry and self.retry)
 
     def rewrites(self, call: Call) -> bool:
@@ -207,8 +209,3 @@ def _outputs(section: OutputsSection) -> Outputs | None:
     if section == OutputsSection():
         return None
     return Outputs(section.rename, frozenset(section.drop), section.digits)
-
-
-def _uncompressed(metadata: Metadata) -> Metadata:
-    """Without the leave to compress the answer, which is to be looked into."""
-    return tuple([pair for pair in metadata if pair[0] != b"accept-encoding"])

@@ -8,10 +8,11 @@ from enum import Enum
 
 from msgspec.structs import replace
 
-from gateway.core.call import Call, Metadata, Operation, Protocol, Reply
+from gateway.core.call import Call, Operation, Protocol, Reply
 from gateway.core.errors import GatewayError, UpstreamError, UpstreamUnavailable
 from gateway.upstreams.merge import merge
 from gateway.wire.oip_grpc import LIVE
+from gateway.wire.oip_http import not_packed
 
 
 class Reach(Enum):
@@ -52,14 +53,10 @@ def reach(call: Call) -> Reach:
 
 def plain(call: Call) -> Call:
     """`call` without leave to compress the answer, so that it can be read here."""
-    kept, added = _unpacked(call.metadata), _unpacked(call.added)
-    if len(kept) == len(call.metadata) and len(added) == len(call.added):
+    kept, added = not_packed(call.metadata), not_packed(call.added)
+    if kept is call.metadata and added is call.added:
         return call
     return replace(call, metadata=kept, added=added)
-
-
-def _unpacked(metadata: Metadata) -> Metadata:
-    return tuple([pair for pair in metadata if pair[0] != b"accept-encoding"])
 
 
 def is_ok(call: Call, answer: Reply | GatewayError) -> bool:

@@ -210,6 +210,14 @@ def request_metadata(headers: Metadata) -> Metadata:
     return tuple([pair for pair in headers if pair[0] in _REQUEST_HEADERS])
 
 
+def not_packed(headers: Metadata) -> Metadata:
+    """The headers of a request without leave to compress its answer, so that it can be read here."""
+    for name, _ in headers:
+        if name == b"accept-encoding":
+            return tuple([pair for pair in headers if pair[0] != name])
+    return headers
+
+
 def reply_metadata(headers: Metadata) -> Metadata:
     """The headers of Triton's answer that go back to the client."""
     return tuple([pair for pair in headers if pair[0] in _REPLY_HEADERS])

@@ -2,11 +2,9 @@ import asyncio
 
 import pytest
 
-from gateway.core.call import Body
 from gateway.core.errors import DeadlineExceeded, RequestTooLarge
-from gateway.policies.rule_streams import Headed, Rewritten, Sized, Timed, too_large
+from gateway.policies.rule_streams import Headed, Sized, Timed, too_large
 from gateway.upstreams.fake import FakeClient
-from gateway.wire.event_lines import EventLines
 from tests.gateway.frontends.grpc_doubles import ScriptedClient, request, response, until, within
 
 SOON, NEVER = 0.01, 3600.0
@@ -96,19 +94,3 @@ async def test_time_in_which_the_client_does_not_read_is_not_counted() -> None:
     assert not waiting.done()
     await timed.send(response(second))
     assert await within(waiting) is None
-
-
-async def test_events_are_changed_when_they_are_complete() -> None:
-    def louder(text: Body) -> bytes:
-        return bytes(text).upper()
-
-    client = FakeClient()
-    events = Rewritten(client, EventLines(louder))
-    await events.start(())
-    for piece in (b"data: a", b"b\n\nda", b"ta: c"):
-        await events.send(piece)
-    assert client.received == [b"data: AB\n\n"]
-    await events.finish()
-    await events.finish()
-    assert client.received == [b"data: AB\n\n", b"data: C"]
-    assert await events.receive() is None

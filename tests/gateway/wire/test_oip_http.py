@@ -222,3 +222,10 @@ def test_only_what_triton_may_see_goes_on_and_comes_back() -> None:
     assert oip_http.request_metadata(sent) == (sent[2], sent[4], sent[6])
     answered = ((b"connection", b"close"), (b"server", b"evhtp"), (b"content-type", b"a"), (b"content-length", b"9"))
     assert oip_http.reply_metadata(answered) == ((b"content-type", b"a"),)
+
+
+def test_leave_to_compress_an_answer_can_be_taken_back() -> None:
+    headers = ((b"accept-encoding", b"gzip"), (b"x", b"y"), (b"accept-encoding", b"br"))
+    assert oip_http.not_packed(headers) == ((b"x", b"y"),)
+    plain = headers[1:2]
+    assert oip_http.not_packed(plain) is plain

